@@ -197,8 +197,8 @@ fn prepare_filter(cookies: bool, set_cookies: usize) -> &'static PreparedFilter 
     let origin = Origin(lines(set_cookies));
     let prepare_filter =
         PreparedFilter { layer: ConsentLayer::new(filter).without_extensions(), origin, cookie };
-    (0..100).for_each(|_| drop(prepare_filter.answer()));
-    Box::leak(Box::new(prepare_filter))
+    (0..100).for_each(|_| drop(prepared.answer()));
+    Box::leak(Box::new(prepared))
 }
 
 #[library_benchmark(setup = prepare_filter)]
@@ -207,30 +207,30 @@ fn prepare_filter(cookies: bool, set_cookies: usize) -> &'static PreparedFilter 
 #[bench::six_set_cookies(false, 6)]
 #[bench::fifty_set_cookies(false, 50)]
 #[bench::both(true, 6)]
-fn filter(prepare_filter: &PreparedFilter) -> Answer {
-    black_box(prepare_filter.answer())
+fn filter(prepared: &PreparedFilter) -> Answer {
+    black_box(prepared.answer())
 }
 
 /// The same on a connection that has just sent such a request.
 fn prepare_filter_again(cookies: bool, set_cookies: usize) -> &'static PreparedFilter {
     let PreparedFilter { layer, origin, cookie } = prepare_filter(cookies, set_cookies);
     let layer = layer.clone().with_decision_cache(Arc::new(DecisionCache::default()));
-    let prepare_filter = PreparedFilter { layer, origin: origin.clone(), cookie: cookie.clone() };
+    let prepared = PreparedFilter { layer, origin: origin.clone(), cookie: cookie.clone() };
     // Entries are valid until the end of the second, so measuring starts in a new second.
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let began = now().as_secs();
     while now().as_secs() == began {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    drop(prepare_filter.answer());
-    Box::leak(Box::new(prepare_filter))
+    drop(prepared.answer());
+    Box::leak(Box::new(prepared))
 }
 
 #[library_benchmark(setup = prepare_filter_again)]
 #[bench::request_cookies(true, 0)]
 #[bench::both(true, 6)]
-fn filter_again(prepare_filter: &PreparedFilter) -> Answer {
-    black_box(prepare_filter.answer())
+fn filter_again(prepared: &PreparedFilter) -> Answer {
+    black_box(prepared.answer())
 }
 
 struct Page {

@@ -183,7 +183,7 @@ fn a_loop_is_reported_once_for_each_config() {
 
 /// A certificate for `127.0.0.1` and `shop.example`, in a directory.
 struct TestCertificate {
-    certificate: CertificateDer<'static>,
+    der: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
     toml: String,
     file: String,
@@ -196,7 +196,7 @@ fn generate_certificate(folder: &Path, name: &str) -> TestCertificate {
     std::fs::write(&cert, certificate.cert.pem()).unwrap();
     std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
     TestCertificate {
-        certificate: CertificateDer::from_pem_slice(certificate.cert.pem().as_bytes()).unwrap(),
+        der: CertificateDer::from_pem_slice(certificate.cert.pem().as_bytes()).unwrap(),
         key: PrivateKeyDer::from_pem_slice(certificate.signing_key.serialize_pem().as_bytes())
             .unwrap(),
         toml: format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display()),
@@ -207,7 +207,7 @@ fn generate_certificate(folder: &Path, name: &str) -> TestCertificate {
 /// The certificate presented to a new connection.
 fn presented_certificate(proxy: &Proxy, trusted: &[&TestCertificate]) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();
-    trusted.iter().for_each(|certificate| roots.add(certificate.certificate.clone()).unwrap());
+    trusted.iter().for_each(|certificate| roots.add(certificate.der.clone()).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -242,20 +242,17 @@ fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() 
         )
     };
     let proxy = Proxy::start_with(&with(&[&one, &two], ""));
-    assert!(presented_certificate(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.der);
     reload(&proxy, &with(&[&two, &one], ""));
-    assert!(presented_certificate(&proxy, &[&one, &two]) == two.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == two.der);
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &with(&[&one], "tls.redirect = true"));
-    assert!(presented_certificate(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.der);
     assert_eq!(proxy.get("/", &[]).status, 301);
     reload(&proxy, &with(&[&two], ""));
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &site(&origin, ""));
-    assert!(
-        presented_certificate(&proxy, &[&one, &two]) == two.certificate,
-        "its socket stays open"
-    );
+    assert!(presented_certificate(&proxy, &[&one, &two]) == two.der, "its socket stays open");
 }
 
 /// An HTTPS origin with optional keep-alive. Counts the accepted connections, and those that resumed an earlier
@@ -269,7 +266,7 @@ fn https_origin(
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.certificate.clone()], certificate.key.clone_key())
+        .with_single_cert(vec![certificate.der.clone()], certificate.key.clone_key())
         .unwrap();
     let (config, accepted) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
     let resumed = Arc::new(AtomicUsize::new(0));
