@@ -195,7 +195,7 @@ fn prepare_filter(cookies: bool, set_cookies: usize) -> &'static PreparedFilter 
     let cookie =
         cookies.then(|| format!("consentry=1~4000000000~2018-05-25~functional~; {COOKIE}"));
     let origin = Origin(lines(set_cookies));
-    let prepare_filter =
+    let prepared =
         PreparedFilter { layer: ConsentLayer::new(filter).without_extensions(), origin, cookie };
     (0..100).for_each(|_| drop(prepared.answer()));
     Box::leak(Box::new(prepared))
