@@ -54,7 +54,7 @@ def add(
             if without_length
             or any(x.lower().startswith(("transfer-", "content-length")) for x in response_headers)
             or (bodyless and method != "HEAD")
-            else f"Content-Length: {len(rbody)}\r\n"
+            else f"Content-Length: {len(response_body)}\r\n"
         )
         response = f'HTTP/1.1 {status}\r\n{content_length}{response_lines}Connection: close\r\n\r\n{"" if bodyless else response_body}'.encode("latin1")
     REQUESTS.append((name, raw, method))
