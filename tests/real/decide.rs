@@ -161,7 +161,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     assert_eq!(none["session"], json!([]));
     assert_eq!(none["whole"], json!([true, 3, "1", true]), "local storage is still itself");
     assert_eq!(none["first"], false, "the guard was there before the first script");
-    assert_eq!(none["asked"], json!(["code.jquery.test"]));
+    assert_eq!(none["contacted"], json!(["code.jquery.test"]));
     let some = &found["functional"];
     assert_eq!(
         some["cookies"],
@@ -184,7 +184,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
         assert_eq!(held["readBack"], *read_back, "scripts read back what they wrote");
     }
     assert_eq!(
-        all["asked"],
+        all["contacted"],
         json!([
             "ad.doubleclick.net",
             "code.jquery.test",
@@ -213,7 +213,7 @@ fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
     let proxy = Proxy::start(&origin, "mode = 'observe'\n[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
     let (none, all) = (&found["none"], &found["functional+analytics+targeting+social"]);
-    for what in ["cookies", "local", "session", "asked", "readBack"] {
+    for what in ["cookies", "local", "session", "contacted", "readBack"] {
         assert_eq!(none[what], all[what], "{what}");
     }
     let held_back = held_back_items(&proxy);
