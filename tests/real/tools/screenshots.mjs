@@ -150,7 +150,7 @@ const DESKTOP = { width: 1024, height: 520 };
 const PAGE = { width: 800, height: 900 };
 const PHONE = { width: 360, height: 640 };
 
-/** All pictures. `allow` is the visitor's decision. `whole` shows the page down to its end. */
+/** All screenshots. `allow` is the visitor's decision. `whole` includes the whole page height. */
 function screenshots({ http, admin }) {
   const at = (name, path = "/") => `http://${name}.example:${http}${path}`;
   const banner = (more) => ({ url: at("shop"), viewport: DESKTOP, ready: ".consentry-banner", ...more });
