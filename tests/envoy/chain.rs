@@ -109,7 +109,7 @@ fn a_body_above_the_limit_of_a_message_fails_its_request() {
     };
     let reply = post(1000);
     assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
-    origin.next();
+    origin.next_request();
     let reply = post(5_000_000);
     assert!(reply.status >= 500 && reply.set_cookies().is_empty(), "{}", reply.status);
     assert!(origin.received_nothing());

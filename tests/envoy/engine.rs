@@ -11,7 +11,7 @@ fn without_the_processor_nothing_passes_unfiltered() {
     let origin = Origin::responding(OK);
     let mut proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.get("/", &[]).status, 200);
-    origin.next();
+    origin.next_request();
     proxy.signal("KILL");
     proxy.exit_status();
     let answer = proxy.get("/", &[]);
@@ -42,7 +42,7 @@ fn a_drain_lets_the_request_in_flight_finish() {
     let mut proxy = Proxy::start(&origin, "");
     let mut client = proxy.connect();
     client.send(&request("GET", "/", &[]));
-    origin.next();
+    origin.next_request();
     proxy.signal("TERM");
     proxy.expect_log("draining");
     go.send(()).unwrap();

@@ -62,7 +62,7 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
     assert!(id != parent && traceparent.ends_with("-01"), "{traceparent}");
     assert_eq!(forwarded.field("tracestate").as_deref(), Some("vendor=1"));
 
-    let message = collector.next();
+    let message = collector.next_request();
     assert_eq!(message.line, "POST /v1/traces HTTP/1.1");
     assert!(!String::from_utf8_lossy(&message.body).contains("marked"));
     let [span] = spans(&message.body).try_into().unwrap();

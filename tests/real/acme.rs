@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::nginx::{PeerProcess, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
 use crate::support::{Origin, Proxy};
 use crate::tls::CertificateAuthority;
 

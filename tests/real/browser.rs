@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::nginx::program;
-use crate::site::{Site, shown};
+use crate::site::{Site, element_text};
 
 /// Opens a page, waits for its scripts, and returns the document.
 pub fn open(url: &str) -> String {

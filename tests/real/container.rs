@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::kubernetes::documents;
-use crate::nginx::{PeerProcess, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
 use crate::support::Origin;
 
 const STORAGE: &str = "--storage-driver=vfs";

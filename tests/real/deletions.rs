@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::browser::open;
-use crate::site::shown;
+use crate::site::element_text;
 use crate::support::{Origin, Proxy};
 
 /// An existing cookie, and a line that may store or delete it.
@@ -465,7 +465,7 @@ fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Remain
     let port = proxy.as_ref().map_or(origin.address, |proxy| proxy.address).port();
     let page = open(&format!("http://site.localhost:{port}/p/x/page"));
     assert!(page.contains("<title>done</title>"), "{page}");
-    let left: Vec<RemainingCookie> = shown(&page, "left")
+    let left: Vec<RemainingCookie> = element_text(&page, "left")
         .split(',')
         .map(|values| {
             let values: Vec<&[u8]> =

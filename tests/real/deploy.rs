@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::nginx::{PeerProcess, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
 use crate::support::{Origin, RawClient, request};
 
 #[test]

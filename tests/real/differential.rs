@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::grpc::script;
-use crate::nginx::{Nginx, PeerProcess, folder, free_port, program, wait_for};
+use crate::nginx::{Nginx, PeerProcess, folder, free_port, program, wait_for_listener};
 use crate::support::Proxy;
 
 /// An origin that answers with the parsed request: method, target, host, and the body length if it is known.

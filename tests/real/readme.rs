@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::nginx::{free_port, wait_for};
+use crate::nginx::{free_port, wait_for_listener};
 use crate::support::Origin;
 
 /// The `sh` blocks of a Markdown file.

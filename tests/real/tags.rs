@@ -177,18 +177,18 @@ fn corpus() -> Corpus {
     let all = || PLAIN.into_iter().chain(MARKED);
     for template in TAGS {
         // The most common spelling, and some of the others.
-        full_consent()
+        all()
             .enumerate()
             .filter(|(at, _)| *at == 0 || chosen())
             .for_each(|(_, s)| add(template, s, false));
     }
-    for spelling in full_consent() {
+    for spelling in all() {
         add(TAGS[0], spelling, false);
         add(TAGS[4], spelling, false);
     }
     for (template, spellings) in PAGES
         .iter()
-        .map(|p| (p, full_consent().step_by(3).collect::<Vec<_>>()))
+        .map(|p| (p, all().step_by(3).collect::<Vec<_>>()))
         .chain(TEXTS.iter().map(|t| (t, PLAIN.into_iter().step_by(2).collect())))
     {
         spellings.into_iter().for_each(|spelling| add(template, spelling, true));
@@ -263,23 +263,23 @@ fn answer(stream: &mut (impl Read + Write), note: impl Fn(&str)) {
 
 /// The hosts that Chromium contacts while it displays these pages, with or without scripts.
 fn contacted(
-    everybody: &CatchAllServer,
+    server: &CatchAllServer,
     port: u16,
     pages: &[usize],
     scripts: bool,
 ) -> BTreeSet<String> {
-    everybody.contacted.lock().unwrap().clear();
+    server.contacted.lock().unwrap().clear();
     let status = Command::new(program("node"))
         .arg("tags.mjs")
         .arg(program("chromium"))
-        .arg(everybody.address.to_string())
+        .arg(server.address.to_string())
         .arg(scripts.to_string())
         .args(pages.iter().map(|number| format!("http://localhost:{port}/page/{number}")))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools"))
         .status()
         .unwrap();
     assert!(status.success());
-    everybody.contacted.lock().unwrap().clone()
+    server.contacted.lock().unwrap().clone()
 }
 
 /// The indices of the cases whose hosts below a domain were contacted.
@@ -308,13 +308,13 @@ fn no_tag_makes_chromium_contact_a_tracker_and_other_hosts_are_unaffected() {
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_ok()
     });
     let proxy = Proxy::start(&origin, "[page]\nguard = true\n");
-    let everybody = CatchAllServer::start();
+    let server = CatchAllServer::start();
     let all: Vec<usize> = (0..pages.len()).collect();
     let noscript: Vec<usize> =
         all.iter().copied().filter(|n| pages[*n].contains("<noscript>")).collect();
     for (shown, scripts) in [(all, true), (noscript, false)] {
         let show = |port: u16, pages: &[usize]| {
-            let hosts = contacted(&everybody, port, pages, scripts);
+            let hosts = contacted(&server, port, pages, scripts);
             (contacted_cases(&hosts, TRACKER), contacted_cases(&hosts, OTHER))
         };
         let (tracked, mut other) = show(origin.address.port(), &shown);

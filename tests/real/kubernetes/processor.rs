@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::run::Pod;
 use super::{TOOLS, containers, documents, file, one, pod, render};
-use crate::nginx::{PeerProcess, free_port, wait_for};
+use crate::nginx::{PeerProcess, free_port, wait_for_listener};
 use crate::support::{Origin, RawClient, consent_cookie, request};
 
 /// The example config for Envoy, with the patches of an EnvoyFilter applied.

@@ -8,7 +8,7 @@ use base64::prelude::*;
 use serde_json::Value;
 
 use super::{all, container, installations, list, pod, render};
-use crate::nginx::{PeerProcess, free_port, wait_for};
+use crate::nginx::{PeerProcess, free_port, wait_for_listener};
 use crate::support::{Origin, RawClient, request};
 
 /// A pod's volumes on this machine, and the process of one of its containers.
