@@ -238,7 +238,7 @@ fn filters_need_neither_sites_nor_upstreams() {
         parse("[[site]]\nname = 'a'\nhosts = ['a.example']\n[[site]]\nhosts = ['b.example']");
     let names: Vec<&str> = several.sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["a", "b.example"]);
-    assert!(several.single().is_none(), "which of them is for the server to say");
+    assert!(several.single().is_none(), "the server must choose the site");
 }
 
 #[test]

@@ -75,7 +75,7 @@ struct Filtered {
 /// The `Cookie` fields that the origin received, joined by `|`.
 type ReceivedCookie = Arc<Mutex<Option<Vec<u8>>>>;
 
-/// An origin that answers with these `Set-Cookie` lines.
+/// An origin that responds with these `Set-Cookie` lines.
 fn origin(
     received: &ReceivedCookie,
     lines: &[Vec<u8>],
@@ -266,7 +266,7 @@ proptest! {
             prop_assert!(memchr::memmem::find(line, b"secret").is_none());
         }
         if SetCookie::parse(&line).scope().deletes(0) {
-            prop_assert_eq!(once.len(), 1, "a deletion stays one");
+            prop_assert_eq!(once.len(), 1, "one deletion per cookie");
         }
         prop_assert_eq!(&pass(&BLOCKING, b"", &once, 1).lines, &once, "twice is once");
         let granted = pass(&BLOCKING, &with_consent(b"", 15), std::slice::from_ref(&line), 1);

@@ -15,7 +15,7 @@ fn body(reply: &Reply) -> String {
     String::from_utf8(reply.body.clone()).unwrap()
 }
 
-/// The upstreams that answered this many requests, one letter each.
+/// The upstreams that responded to this many requests, one letter each.
 fn responding_upstreams(proxy: &Proxy, requests: usize) -> String {
     (0..requests).map(|_| body(&proxy.get("/", &[]))).collect()
 }
@@ -179,7 +179,7 @@ fn sites_share_a_host_by_path_prefix() {
     ] {
         assert_eq!(body(&proxy.get(path, &[])), expected, "{path}");
     }
-    assert_eq!(shop.next_request().line, "GET /shop HTTP/1.1", "the path stays whole");
+    assert_eq!(shop.next_request().line, "GET /shop HTTP/1.1", "the path is unchanged");
     let elsewhere = |host, path| proxy.get(path, &[("Host", host)]);
     assert_eq!(elsewhere("only.example", "/other").status, 404);
     assert_eq!(elsewhere("only.example", "/.consentry/").status, 200);
@@ -204,7 +204,7 @@ fn bodies_over_the_limit_are_rejected_by_length_or_while_streaming() {
     client.send(b"6\r\n012345\r\n0\r\n\r\n");
     assert_eq!(client.reply("POST").status, 413);
     assert_eq!(origin.next_request().body.len(), 10);
-    assert!(origin.received_nothing(), "no whole request beyond the limit has reached the origin");
+    assert!(origin.received_nothing(), "no complete request over the limit has reached the origin");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn an_unread_body_is_drained_up_to_64_kib_before_the_connection_closes() {
     assert!(origin.received_nothing());
 }
 
-/// An h2c origin that allows 1000 streams per connection, and answers once `count` requests have arrived. Records
+/// An h2c origin that allows 1000 streams per connection, and responds once `count` requests have arrived. Records
 /// the maximum number of requests on one connection, and each closed connection.
 async fn counting_http2_origin(
     count: usize,

@@ -99,7 +99,7 @@ fn a_login_survives_idle_time_and_other_requests_on_its_connection() {
     // Longer than an idle connection keeps its buffers.
     let pause = Some(Duration::from_millis(250));
     alice.stream.set_read_timeout(pause).unwrap();
-    assert!(alice.stream.peek(&mut [0]).is_err(), "nothing more comes");
+    assert!(alice.stream.peek(&mut [0]).is_err(), "no further bytes");
     alice.stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     alice.send(&request("POST", "/", &[("Content-Length", "2")]));
     alice.send(b"hi");
@@ -149,7 +149,7 @@ fn a_login_over_http_2_gets_http_1_1_required() {
     assert_ne!(origin.next_request().connection, challenged);
 }
 
-/// An origin that supports HTTP/2, and over TLS also HTTP/1.1. It answers with the number of the request's
+/// An origin that supports HTTP/2, and over TLS also HTTP/1.1. It responds with the number of the request's
 /// connection. With `rejects` it rejects HTTP/2 requests.
 fn http2_origin(tls: Option<ServerConfig>, rejects: bool) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -238,7 +238,7 @@ fn an_upstream_with_both_versions_gets_logins_over_http_1_1() {
     let mut alice = proxy.connect();
     assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
     assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/1.1");
-    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/1.1", "her own");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/1.1", "the connection of this client");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
 }
 
@@ -261,7 +261,7 @@ fn a_login_is_never_sent_on_a_shared_http_2_connection() {
     let mut alice = proxy.connect();
     assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
     assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/2.0");
-    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/2.0", "her own");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/2.0", "the connection of this client");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
     let mut bob = proxy.connect();
     assert_eq!(send(&mut bob, "/", Some("Negotiate T1")).text(), "2 HTTP/2.0");

@@ -3,7 +3,7 @@
 
 use crate::support::{Origin, Proxy, consent_cookie, full_consent, request};
 
-/// An origin that answers with these field lines.
+/// An origin that responds with these field lines.
 fn answering(fields: &[&str]) -> Origin {
     let lines: String = fields.iter().map(|line| format!("{line}\r\n")).collect();
     Origin::responding(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))

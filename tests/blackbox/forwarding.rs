@@ -138,7 +138,10 @@ fn bodies_stream_in_both_directions() {
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
             .unwrap();
-        wait.lock().unwrap().recv_timeout(TIMEOUT).expect("the visitor has got the first chunk");
+        wait.lock()
+            .unwrap()
+            .recv_timeout(TIMEOUT)
+            .expect("the client has received the first chunk");
         stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n").is_ok()
     });
     let proxy = Proxy::start(&origin, "");
@@ -157,7 +160,7 @@ fn a_response_head_is_forwarded_before_its_body() {
     let origin = Origin::scripted(move |_, stream| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head).unwrap();
-        wait.lock().unwrap().recv_timeout(TIMEOUT).expect("the visitor has got the head");
+        wait.lock().unwrap().recv_timeout(TIMEOUT).expect("the client has received the head");
         stream.write_all(b"9\r\ndata: 1\n\n\r\n0\r\n\r\n").is_ok()
     });
     let proxy = Proxy::start(&origin, "");
@@ -330,7 +333,7 @@ fn a_connection_closed_by_the_upstream_while_idle_fails_no_get_and_repeats_no_po
 #[test]
 fn a_client_disconnect_cancels_the_upstream_request() {
     let origin = Origin::scripted(|_, stream| {
-        // Never answers. Notices when the client disconnects.
+        // Never responds. Notices when the client disconnects.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         false
@@ -421,7 +424,7 @@ fn the_proxy_protocol_supplies_the_client_address() {
     origin.next_request();
     let mut plain = proxy.connect();
     plain.send(&request("GET", "/", &[]));
-    assert_eq!(plain.closed(), b"", "who does not speak it is not served");
+    assert_eq!(plain.closed(), b"", "a client without the PROXY protocol is not served");
     assert!(origin.received_nothing());
     proxy.expect_metric("consentry_errors_total{kind=\"connection\"}", 1.0);
     // Addresses from untrusted peers are ignored.

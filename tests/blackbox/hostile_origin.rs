@@ -96,7 +96,7 @@ fn truncated_and_malformed_bodies_are_aborted() {
         let mut client = proxy.connect();
         client.send(&request("GET", "/", &[]));
         let reply = client.reply("GET");
-        assert!(!reply.complete, "{bytes:?} came whole: {reply:?}");
+        assert!(!reply.complete, "{bytes:?} is complete: {reply:?}");
         client.closed();
         proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
     }
@@ -204,7 +204,7 @@ fn a_half_closed_origin_gives_502_before_its_response_and_no_error_after_it() {
         assert_eq!(client.reply("POST").status, if after { 200 } else { 502 });
         for _ in 0..3 {
             client.send(&request("GET", "/next", &[]));
-            assert_eq!(client.reply("GET").text(), "good", "after an answer: {after}");
+            assert_eq!(client.reply("GET").text(), "good", "after a response: {after}");
         }
     }
 }

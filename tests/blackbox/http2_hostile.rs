@@ -137,17 +137,17 @@ impl Connection {
             match self.next() {
                 Some((HEADERS, _, of, head)) if of == stream => return head,
                 Some(_) => {}
-                None => panic!("stream {stream} is not answered"),
+                None => panic!("no response on stream {stream}"),
             }
         }
     }
 
-    /// Whether a request is answered with 200.
+    /// Whether a request gets 200.
     fn is_served(&mut self, stream: u32) -> bool {
         self.is_served_at(stream, "/well")
     }
 
-    /// Whether a request for a path is answered with 200.
+    /// Whether a request for a path gets 200.
     pub fn is_served_at(&mut self, stream: u32, path: &str) -> bool {
         let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&get(path)));
         if !self.send(&request) {
@@ -269,7 +269,7 @@ fn assert_survives_flood(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -
             break;
         }
     }
-    assert!(Connection::open(proxy).is_served(1), "{what}: others are not served");
+    assert!(Connection::open(proxy).is_served(1), "{what}: other clients are not served");
     let growth = proxy.peak_kib().saturating_sub(before);
     assert!(growth < 64 * 1024, "{what}: {growth} KiB more");
 }

@@ -30,7 +30,7 @@ struct ReceivedRequest {
 
 type Script = Box<dyn Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync>;
 
-/// An upstream that answers requests with scripted frames, and reports the requests.
+/// An upstream that responds with scripted frames, and reports the requests.
 struct Upstream {
     address: SocketAddr,
     requests: Mutex<Receiver<ReceivedRequest>>,

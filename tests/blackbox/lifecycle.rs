@@ -8,7 +8,7 @@ use crate::support::{Origin, Proxy, RawClient, TIMEOUT, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An origin that answers on a signal.
+/// An origin that responds on a signal.
 fn blocking_origin() -> (Origin, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel();
     let wait = Mutex::new(wait);
@@ -34,7 +34,10 @@ fn a_drain_finishes_requests_in_flight_refuses_new_ones_and_exits_with_0() {
         assert_eq!(idle.closed(), b"");
         assert_eq!(proxy.admin("/readyz").0, 503);
         assert_eq!(proxy.admin("/livez").0, 200);
-        assert!(std::net::TcpStream::connect(proxy.address).is_err(), "nothing new is taken");
+        assert!(
+            std::net::TcpStream::connect(proxy.address).is_err(),
+            "no new connection is accepted"
+        );
         go.send(()).unwrap();
         let reply = busy.reply("GET");
         assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));

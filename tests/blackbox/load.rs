@@ -1,4 +1,4 @@
-//! Overload and slow clients: accepted requests are answered in time, and rejected ones get `Retry-After`. The
+//! Overload and slow clients: accepted requests get a response in time, and rejected ones get `Retry-After`. The
 //! proxy recovers when the load ends.
 
 use std::io::Write;
@@ -51,7 +51,7 @@ fn at_three_times_the_queue_length_the_excess_is_rejected_and_the_queue_is_serve
         Proxy::start(&origin, "[limits]\nconcurrent_requests = 8\nqueue = 8\nqueue_timeout = '1m'");
     let mut clients: Vec<RawClient> = (0..48).map(|_| proxy.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(&request("GET", "/", &[])));
-    // None of the first eight is answered yet.
+    // None of the first eight has a response yet.
     proxy.expect_metric("consentry_errors_total{kind=\"overloaded\"}", 32.0);
     (0..8).for_each(|_| drop(origin.next_request()));
     assert!(origin.received_nothing());
@@ -78,7 +78,7 @@ fn a_thousand_slow_clients_time_out_without_delaying_others() {
     for client in &mut slow {
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
     }
-    // None of the slow visitors is disconnected yet.
+    // None of the slow clients is disconnected yet.
     for _ in 0..50 {
         assert_eq!(proxy.get("/", &[]).status, 200);
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 
 use crate::support::{Origin, Proxy, RawClient, binary, consent_cookie, request};
 
-/// The admin listener answers requests for no other host names.
+/// The admin listener rejects other host names.
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 #[test]

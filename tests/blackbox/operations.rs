@@ -92,7 +92,7 @@ fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
     assert_eq!(put("evil.example", "http://evil.example"), 403);
     assert_eq!(put(&own, "http://evil.example"), 403);
     assert_eq!(proxy.admin("/log-level").1, "info\n");
-    // Health checks are answered for any name, or for none.
+    // Health checks are served for any host name, and without one.
     for path in ["/livez", "/readyz"] {
         assert_eq!(status(path, &[("Host", "balancer.example")]), 200, "{path}");
         assert_eq!(

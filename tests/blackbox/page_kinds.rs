@@ -348,7 +348,7 @@ fn the_guard_covers_large_pages_to_their_end() {
                 flate2::read::GzDecoder::new(&*coded).read_to_end(&mut plain).unwrap();
             }
             let text = String::from_utf8(plain).unwrap();
-            assert!(text.contains(&middle), "{name}: what is not blocked is unchanged");
+            assert!(text.contains(&middle), "{name}: the unblocked part is unchanged");
             assert!(text.ends_with(&format!("{INERT}</body></html>")), "{name} {coding}");
         }
     }

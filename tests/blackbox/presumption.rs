@@ -113,7 +113,7 @@ fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
     let again = proxy.get("/", &[host, ("Cookie", &jar(&first))]).set_cookies();
     assert_eq!(presumed_lists(&again), Vec::<&String>::new());
     let reply = proxy.get("/", &[host, ("Cookie", &jar(&first))]);
-    assert_eq!(reply.field("cache-control"), None, "an unchanged response stays as it is");
+    assert_eq!(reply.field("cache-control"), None, "an unfiltered response is unchanged");
 }
 
 #[test]

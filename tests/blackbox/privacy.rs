@@ -65,7 +65,7 @@ fn assert_unmarked(what: &str, bytes: &[u8]) {
     let at = bytes.windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark));
     if let Some(at) = at {
         let around = &bytes[at.saturating_sub(120)..(at + 60).min(bytes.len())];
-        panic!("{what} has a cookie's value: {}", around.escape_ascii());
+        panic!("{what} contains a cookie value: {}", around.escape_ascii());
     }
 }
 
@@ -168,11 +168,11 @@ fn cookie_values_never_appear_in_logs_metrics_pages_receipts_or_files() {
         client.shutdown_write();
         let answer = client.closed();
         if answer.starts_with(b"HTTP/1.1 4") {
-            shown.push(("an answer to what is malformed".to_owned(), answer));
+            shown.push(("a response to a malformed request".to_owned(), answer));
         }
     }
     for (what, bytes) in shown {
-        // Nor is the visitor's own decision echoed.
+        // The visitor's decision is not echoed either.
         assert_unmarked(&what, &bytes);
     }
     for path in [
@@ -185,18 +185,18 @@ fn cookie_values_never_appear_in_logs_metrics_pages_receipts_or_files() {
         "/",
     ] {
         let (_, body) = proxy.admin(path);
-        assert_unmarked(&format!("the private listener's {path}"), body.as_bytes());
+        assert_unmarked(&format!("the admin listener's {path}"), body.as_bytes());
     }
     let (code, inventory, _) =
         crate::support::run(&["inventory", "--admin", &proxy.admin.to_string()], "");
     assert_eq!(code, 0);
-    assert!(inventory.contains("_ga"), "the inventory has seen them: {inventory}");
+    assert!(inventory.contains("_ga"), "the inventory has the cookies: {inventory}");
     assert_unmarked("the inventory", inventory.as_bytes());
     proxy.signal("TERM");
     assert!(proxy.exit_status().success());
     assert_unmarked("the access log", proxy.remaining_access_log().as_bytes());
     let log = proxy.log();
-    assert!(log.contains("stripped a cookie"), "the log says much: {log}");
+    assert!(log.contains("stripped a cookie"), "the log has debug lines: {log}");
     assert_unmarked("the log", log.as_bytes());
     drop(proxy);
     let mut kept = Vec::new();

@@ -114,7 +114,7 @@ fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prin
     assert_eq!(lines.len(), 4, "{out}");
     let find = |how: &str| lines.iter().find(|line| line["how"] == how).unwrap();
     let of_banner = find("banner");
-    assert_eq!(banner.as_deref(), Some(""), "who refused everything gets no identifier");
+    assert_eq!(banner.as_deref(), Some(""), "a visitor who refused everything gets no identifier");
     assert_eq!(of_banner["id"].as_str().unwrap().len(), 32);
     assert_eq!(find("centre")["id"], centre.clone().unwrap().as_str());
     assert_eq!(of_banner["site"], "default");
@@ -237,7 +237,7 @@ fn while_the_store_is_down_receipts_are_spooled_and_moved_later() {
     assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None));
     proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 1.0);
     let (_, shown, _) = command(folder.path(), &toml, &["show", &ids[1]]);
-    assert!(shown.contains(&ids[1]), "what waits is shown too");
+    assert!(shown.contains(&ids[1]), "spooled receipts are shown too");
     // The spool survives a kill, and the next process moves it to the store.
     proxy.signal("KILL");
     proxy.exit_status();

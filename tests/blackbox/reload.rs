@@ -116,7 +116,7 @@ fn a_request_in_flight_keeps_its_config() {
     client.send(&request("GET", "/slow", &[]));
     origin.next_request();
     proxy.reload(&toml(&origin, "mode = 'observe'\n"));
-    assert_eq!(names(&proxy), ["_ga"], "who comes now is only observed");
+    assert_eq!(names(&proxy), ["_ga"], "a new request is only observed");
     let_go.send(()).unwrap();
     assert!(client.reply("GET").set_cookies().is_empty());
     // Each counted once, under its mode.

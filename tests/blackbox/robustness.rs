@@ -147,7 +147,7 @@ fn an_unread_body_is_never_parsed_as_the_next_request() {
         assert!(matches!(first, 200 | 204 | 400 | 404 | 413), "{first}: {shown}");
         let rest = client.closed();
         let answers = rest.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
-        assert!(answers <= 1, "one answer to the next request, or none: {shown}");
+        assert!(answers <= 1, "at most one response to the next request: {shown}");
         while let Some(received) = origin.try_next_request() {
             assert_eq!(received.line, "GET /next HTTP/1.1", "{shown}");
         }
@@ -232,7 +232,7 @@ fn a_response_before_the_end_of_the_request_is_forwarded() {
     let reply = client.reply("POST");
     assert_eq!((reply.status, reply.text().as_str()), (413, "big"));
     drop(client);
-    assert!(origin.join().unwrap(), "the upload ends where the visitor left");
+    assert!(origin.join().unwrap(), "the upload ends when the client disconnects");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_slow_upload_does_not_count_against_the_first_byte_timeout() {
     // Six bytes, 200 ms apart by the client's own read timeout: longer than first_byte in total.
     client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     for _ in 0..6 {
-        assert!(client.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
+        assert!(client.stream.peek(&mut [0]).is_err(), "no response yet");
         client.send(b"x");
     }
     client.stream.set_read_timeout(Some(crate::support::TIMEOUT)).unwrap();

@@ -22,7 +22,7 @@ const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// An origin that answers as soon as it has a request head, and records all bytes of each connection.
+/// An origin that responds as soon as it has a request head, and records all bytes of each connection.
 struct EarlyOrigin {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -229,7 +229,11 @@ fn bytes_of_an_unread_body_are_never_a_request() {
         }
     });
     let expected = (0..early.len()).filter(|row| !early[*row].2.is_empty()).collect();
-    assert_eq!(answered.into_inner().unwrap(), expected, "each is answered in some framing");
+    assert_eq!(
+        answered.into_inner().unwrap(),
+        expected,
+        "every request gets a response in some framing"
+    );
     let smuggled: Vec<_> =
         origin.requests().into_iter().filter(|line| line.contains("smuggled")).collect();
     assert_eq!(smuggled, Vec::<String>::new());

@@ -4,7 +4,7 @@ use crate::support::{Envoy, Origin, Proxy, RawClient, Reply, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const EXT_PROC: &str = "                  - name: envoy.filters.http.ext_proc\n";
-/// Filters that answer preflights, health checks, denied paths and every fourth request themselves.
+/// Filters that send local replies to preflights, health checks, denied paths and every fourth request.
 const LOCAL_REPLIES: &str = r#"                  - name: envoy.filters.http.cors
                     typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors }
                   - name: envoy.filters.http.health_check
@@ -122,7 +122,7 @@ fn modes_that_would_pass_responses_unfiltered_are_rejected_with_one_log_line() {
     for (from, to, refused) in [
         ("response_header_mode: SEND", "response_header_mode: SKIP", true),
         ("response_body_mode: NONE", "response_body_mode: FULL_DUPLEX_STREAMED", true),
-        // Envoy ignores every answer of the processor.
+        // Envoy ignores every response of the processor.
         ("message_timeout: 1s", observed, false),
     ] {
         let origin = Origin::responding(OK);

@@ -18,7 +18,7 @@ fn start(origin: &Origin, listen: &str) -> Proxy {
     Proxy::start_without_envoy("ext-proc", listen, &toml)
 }
 
-/// Sends requests one after the other until `stop` is set. Counts the answers, and returns each wrong one.
+/// Sends requests one after the other until `stop` is set. Counts the responses, and returns each wrong one.
 fn load(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut client = RawClient::connect(address);

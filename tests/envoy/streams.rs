@@ -56,7 +56,7 @@ fn trailers(request: bool, list: &[(&str, &str)]) -> ProcessingRequest {
     })
 }
 
-/// Sends these messages at once and ends the stream. Returns the answers and the status.
+/// Sends these messages at once and ends the stream. Returns the responses and the status.
 fn exchange_messages(
     processor: &Proxy,
     messages: Vec<ProcessingRequest>,

@@ -192,7 +192,7 @@ async fn a_panicking_handler_ends_only_its_own_request() {
     let router = Router::new().route("/panic", route(page)).route("/", route("page"));
     let address = serve_router(router.layer(layer(""))).await;
     let answer = raw(address, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(answer, "", "the connection closes without an answer");
+    assert_eq!(answer, "", "the connection closes without a response");
     for version in VERSIONS {
         assert_eq!(send(address, version, get("/", &[])).await.text(), "page");
     }
@@ -241,7 +241,7 @@ fn the_ready_service_is_the_one_that_is_called() {
     }
 }
 
-/// A beacon is answered without the service, so its reserved capacity is released for the next request.
+/// A blocked beacon gets a local reply, so its reserved capacity is released for the next request.
 #[tokio::test]
 async fn beacons_release_the_permit_of_a_limited_service() {
     let toml = "[[beacon]]\npath = '/b'\ncategory = 'social'";

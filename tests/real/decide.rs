@@ -159,7 +159,11 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     assert_eq!(none["cookies"], json!(["consentry", "csrftoken"]), "{found:#}");
     assert_eq!(none["local"], json!(["auth-tokens", "cart", "oidc.userToken"]));
     assert_eq!(none["session"], json!([]));
-    assert_eq!(none["whole"], json!([true, 3, "1", true]), "local storage is still itself");
+    assert_eq!(
+        none["whole"],
+        json!([true, 3, "1", true]),
+        "`localStorage` behaves like a `Storage`"
+    );
     assert_eq!(none["first"], false, "the guard was there before the first script");
     assert_eq!(none["contacted"], json!(["code.jquery.test"]));
     let some = &found["functional"];
@@ -179,7 +183,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
         json!(["_fbp", "_ga", "_gid", "auth-tokens", "cart", "oidc.userToken"])
     );
     let read_back = &all["readBack"];
-    assert_eq!(read_back["refused"], "TypeError", "the browser's own answers");
+    assert_eq!(read_back["refused"], "TypeError", "the error of the browser");
     for held in [none, some] {
         assert_eq!(held["readBack"], *read_back, "scripts read back what they wrote");
     }
@@ -192,7 +196,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
             "www.youtube.com"
         ])
     );
-    assert_eq!(all["first"], true, "who allows everything gets the page as it is");
+    assert_eq!(all["first"], true, "with consent to everything the page is unchanged");
 }
 
 /// The items held back by the guard in pages: kind, name and category.

@@ -385,7 +385,7 @@ fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Remaini
             .collect();
         left.insert(number, of_values(&values));
     }
-    assert_eq!(left.len(), count, "each case was asked for");
+    assert_eq!(left.len(), count, "each case was requested");
     left.into_values().collect()
 }
 

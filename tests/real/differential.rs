@@ -9,7 +9,7 @@ use crate::grpc::script;
 use crate::nginx::{Nginx, PeerProcess, folder, free_port, program, wait_for_listener};
 use crate::support::Proxy;
 
-/// An origin that answers with the parsed request: method, target, host, and the body length if it is known.
+/// An origin that responds with the parsed request: method, target, host, and the body length if it is known.
 struct ParsingOrigin {
     name: &'static str,
     address: SocketAddr,

@@ -89,7 +89,7 @@ impl Drop for Host {
     }
 }
 
-/// Sends requests until one is answered with 200.
+/// Sends requests until one gets 200.
 fn wait_for_recovery(proxy: &Proxy) {
     proxy.wait_until("recovery", || proxy.get("/", &[]).status == 200);
 }

@@ -88,7 +88,7 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
         let Some((_, shown)) = received.line.split_once("?shown=") else { continue };
         let shown = shown.trim_end_matches(" HTTP/1.1");
         let shown = percent_encoding::percent_decode_str(shown).decode_utf8().unwrap();
-        assert_eq!(host, shown, "what scripts see is what is sent");
+        assert_eq!(host, shown, "scripts see the host that is sent");
         sent.insert(host, received.line);
     }
     assert!(sent.len() > 150, "{} different hosts", sent.len());

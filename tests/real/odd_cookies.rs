@@ -189,7 +189,7 @@ fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
             cookie.map(|(_, value)| value.clone()).unwrap_or_default(),
         );
     }
-    assert_eq!(stored.len(), lines().len(), "each line was asked for");
+    assert_eq!(stored.len(), lines().len(), "each line was requested");
     stored
 }
 

@@ -15,8 +15,8 @@ fn settings(postgres: &Postgres, folder: &Path, durability: &str) -> String {
     format!("[receipts]\nurl = '{url}'\nspool = '{folder}/spool'\ndurability = '{durability}'\n")
 }
 
-/// Posts a decision, and returns the status. The server hangs or is locked until the test goes on, so that an
-/// answer proves that nobody waited for it.
+/// Posts a decision, and returns the status. The server hangs or is locked until the test goes on, so a
+/// response proves that no request waits for it.
 fn choose(proxy: &Proxy) -> u16 {
     proxy.post("/.consentry/", "choice=accept", &[]).status
 }

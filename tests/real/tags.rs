@@ -196,7 +196,7 @@ fn corpus() -> Corpus {
     corpus
 }
 
-/// A server for all hosts: records the contacted ones, with or without TLS, and answers all requests.
+/// A server for all hosts: records the contacted ones, with or without TLS, and responds to all requests.
 struct CatchAllServer {
     address: SocketAddr,
     contacted: Arc<Mutex<BTreeSet<String>>>,
