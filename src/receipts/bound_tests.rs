@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::spool::Spool;
-use super::testing::{TIMEOUT, until};
+use super::testing::{TIMEOUT, wait_until};
 use super::writer::{WriterLimits, WriterSettings};
 use super::{
     Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
@@ -159,11 +159,11 @@ fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     send(&receipts, 20_000);
     // One transaction is in flight, of 1 to 256 receipts.
     let refused = || counters.counts().0[2].1;
-    until("the others are refused", || refused() >= 20_000 - 4096 - 256);
+    wait_until("the others are refused", || refused() >= 20_000 - 4096 - 256);
     assert!(refused() < 20_000 - 4096);
     store.set_hanging(false);
     // The receipt of a visitor who left unconfirmed is not kept: it is stored and then erased.
-    until("all are written", || store.count() as u64 + refused() >= 20_000);
+    wait_until("all are written", || store.count() as u64 + refused() >= 20_000);
     assert!(store.with(|seen| (2..=256).contains(&seen.largest)));
 }
 
@@ -185,7 +185,7 @@ fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (store, spool) = (ObservedMedium::default(), ObservedMedium::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
     let (_receipts, _) = start(&store, &spool, TIMEOUT);
-    until("all are moved", || store.count() >= 1000 && spool.count() == 0);
+    wait_until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
     assert_eq!(spool.with(|seen| seen.largest_page), 256);
 }

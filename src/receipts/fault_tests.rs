@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::spool::Spool;
-use super::testing::{TIMEOUT, until};
+use super::testing::{TIMEOUT, wait_until};
 use super::writer::{WriterLimits, WriterSettings};
 use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
@@ -335,7 +335,7 @@ proptest! {
         let (confirmed, refused) = (of(&answers, true), of(&answers, false));
         writer.store.get().faults.clear();
         writer.spool.get().faults.clear();
-        until("everything confirmed is stored, nothing refused is left", || {
+        wait_until("everything confirmed is stored, nothing refused is left", || {
             let stored = writer.store.ids();
             confirmed.is_subset(&stored)
                 && refused.is_disjoint(&stored)
@@ -378,7 +378,7 @@ proptest! {
             *medium.get() = Medium { rows, ..Medium::default() };
         }
         let next = FaultyWriter::with(&store, &spool, limits());
-        until("the spool is empty", || spool.ids().is_empty() && next.counts().1 == 0);
+        wait_until("the spool is empty", || spool.ids().is_empty() && next.counts().1 == 0);
         next.close();
         let stored = store.ids();
         prop_assert!(confirmed.is_subset(&stored), "{:?}", confirmed.difference(&stored));
@@ -396,17 +396,17 @@ fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
     let limits = WriterLimits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
     let started = Instant::now();
     let writer = FaultyWriter::with(&store, &spool, limits);
-    until("the spool was moved", || writer.counts() == ([3, 0, 0], 0));
+    wait_until("the spool was moved", || writer.counts() == ([3, 0, 0], 0));
     for number in 0..20 {
         writer.record(&format!("new-{number}")).expect("the store works");
     }
-    until("deletion was tried again", || writer.calls(&spool, "remove") > 5);
-    until("each was counted once", || writer.counts() == ([23, 0, 0], 0));
+    wait_until("deletion was tried again", || writer.calls(&spool, "remove") > 5);
+    wait_until("each was counted once", || writer.counts() == ([23, 0, 0], 0));
     assert_eq!(writer.calls(&store, "open"), 1, "the connection to the store is kept");
     assert_eq!(writer.counters.degraded().as_deref(), Some("the spool rejects receipts"));
     assert_backoff(&writer.times(&spool, "remove"), started, backoff);
     spool.get().fails_to_remove = false;
-    until("the spool is empty", || spool.ids().is_empty());
+    wait_until("the spool is empty", || spool.ids().is_empty());
     assert_eq!(writer.counts(), ([23, 0, 0], 0));
     writer.close();
 }
@@ -419,9 +419,9 @@ fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
     writer.store.get().fails_to_insert = true;
     let started = Instant::now();
     writer.record("a").expect("spooled");
-    until("it was tried again", || writer.calls(&writer.store, "insert") > 5);
+    wait_until("it was tried again", || writer.calls(&writer.store, "insert") > 5);
     assert_backoff(&writer.times(&writer.store, "insert"), started, backoff);
-    until("it was counted", || writer.counts() == ([0, 1, 0], 1));
+    wait_until("it was counted", || writer.counts() == ([0, 1, 0], 1));
     writer.close();
 }
 
@@ -434,7 +434,7 @@ fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() 
     spool.get().fails_to_insert = true;
     let started = Instant::now();
     let writer = FaultyWriter::with(&store, &spool, limits);
-    until("it was opened again", || {
+    wait_until("it was opened again", || {
         assert_eq!(writer.record("a"), Err(NotRecorded));
         writer.calls(&store, "open") > 5
     });
@@ -459,9 +459,9 @@ fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
         writer.record(&format!("next-{number}")).expect("spooled without a wait for the store");
     }
     assert_eq!(writer.calls(&writer.store, "insert"), hung, "nothing more was sent to it");
-    until("all were counted", || writer.counts() == ([1, 51, 0], 51));
+    wait_until("all were counted", || writer.counts() == ([1, 51, 0], 51));
     writer.store.release();
-    until("the spool was moved", || writer.counts() == ([52, 51, 0], 0));
+    wait_until("the spool was moved", || writer.counts() == ([52, 51, 0], 0));
     writer.close();
     assert_eq!(writer.store.ids().len(), 52);
 }
@@ -475,11 +475,11 @@ fn a_choice_rejected_by_a_hanging_spool_is_not_stored_later() {
     assert_eq!(writer.record("a"), Err(NotRecorded));
     writer.store.get().fails_to_insert = false;
     writer.spool.release();
-    until("the refused receipt left the spool", || {
+    wait_until("the refused receipt left the spool", || {
         writer.spool.ids().is_empty() && writer.counts() == ([0, 0, 1], 0)
     });
     writer.record("b").expect("stored or spooled");
-    until("it is stored alone", || writer.store.ids() == ["b".to_owned()].into());
+    wait_until("it is stored alone", || writer.store.ids() == ["b".to_owned()].into());
     writer.close();
     assert_eq!(writer.store.ids(), ["b".to_owned()].into());
 }
@@ -502,7 +502,7 @@ fn receipts_in_memory_are_spooled_at_shutdown() {
     });
     assert_eq!(recorded, Ok(()));
     assert_eq!(writer.spool.ids(), ["a".to_owned()].into());
-    until("both were counted", || writer.counts() == ([1, 1, 0], 1));
+    wait_until("both were counted", || writer.counts() == ([1, 1, 0], 1));
     assert_eq!(writer.record("late"), Err(NotRecorded));
     writer.store.release();
 }
@@ -512,12 +512,12 @@ fn expired_receipts_are_deleted_in_repeated_batches() {
     let store = FaultyMedium::default();
     store.get().expired = 2500;
     let hourly = FaultyWriter::with(&store, &FaultyMedium::default(), limits());
-    until("all were deleted", || store.get().expired == 0);
+    wait_until("all were deleted", || store.get().expired == 0);
     assert_eq!(hourly.calls(&store, "prune"), 3);
     hourly.close();
     let limits = WriterLimits { prune_every: Duration::from_millis(10), ..limits() };
     let writer = FaultyWriter::with(&store, &FaultyMedium::default(), limits);
     store.get().expired = 1;
-    until("the next one was deleted", || store.get().expired == 0);
+    wait_until("the next one was deleted", || store.get().expired == 0);
     writer.close();
 }

@@ -1,5 +1,5 @@
-//! Unread request bodies: the rest of a body is never parsed as a request, whatever answered early and however late
-//! it arrives.
+//! Unread request bodies: the rest of a body is never parsed as a request, even if it arrives long after an early
+//! response.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
