@@ -12,7 +12,7 @@ use crate::message::{self, Kind, Outcome};
 use crate::strict::{self, Next, Request};
 
 /// A connection that is open for longer hangs, because every timeout of the service is far shorter.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client half-closes its connection after this time without received bytes.
 const QUIET: Duration = Duration::from_millis(20);
@@ -117,7 +117,7 @@ impl Origin {
                 is_half_closed = true;
             }
             if is_open && !progress {
-                let timeout = if is_half_closed { PATIENCE } else { QUIET };
+                let timeout = if is_half_closed { TIMEOUT } else { QUIET };
                 self.poll.poll(&mut self.events, Some(timeout)).expect("a poll");
                 is_quiet = self.events.is_empty();
                 let bytes = client.bytes;
