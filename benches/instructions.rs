@@ -172,13 +172,13 @@ impl Service<Request<()>> for Origin {
 
 type Answer = Option<Result<Response<FilterBody<Empty<Bytes>>>, Infallible>>;
 
-struct Whole {
+struct PreparedFilter {
     layer: ConsentLayer,
     origin: Origin,
     cookie: Option<String>,
 }
 
-impl Whole {
+impl PreparedFilter {
     fn answer(&self) -> Answer {
         let mut request = Request::builder().uri("/").header("host", "shop.example");
         if let Some(cookie) = &self.cookie {
@@ -190,46 +190,47 @@ impl Whole {
 }
 
 /// A filter that has already seen such requests. `cookies` is whether the client sends cookies.
-fn whole(cookies: bool, set_cookies: usize) -> &'static Whole {
+fn prepare_filter(cookies: bool, set_cookies: usize) -> &'static PreparedFilter {
     let filter = Arc::new(Filter::new(support::settings("")));
     let cookie =
         cookies.then(|| format!("consentry=1~4000000000~2018-05-25~functional~; {COOKIE}"));
     let origin = Origin(lines(set_cookies));
-    let whole = Whole { layer: ConsentLayer::new(filter).without_extensions(), origin, cookie };
-    (0..100).for_each(|_| drop(whole.answer()));
-    Box::leak(Box::new(whole))
+    let prepared =
+        PreparedFilter { layer: ConsentLayer::new(filter).without_extensions(), origin, cookie };
+    (0..100).for_each(|_| drop(prepared.answer()));
+    Box::leak(Box::new(prepared))
 }
 
-#[library_benchmark(setup = whole)]
+#[library_benchmark(setup = prepare_filter)]
 #[bench::without_cookies(false, 0)]
 #[bench::request_cookies(true, 0)]
 #[bench::six_set_cookies(false, 6)]
 #[bench::fifty_set_cookies(false, 50)]
 #[bench::both(true, 6)]
-fn filter(whole: &Whole) -> Answer {
-    black_box(whole.answer())
+fn filter(prepared: &PreparedFilter) -> Answer {
+    black_box(prepared.answer())
 }
 
 /// The same on a connection that has just sent such a request.
-fn remembering(cookies: bool, set_cookies: usize) -> &'static Whole {
-    let Whole { layer, origin, cookie } = whole(cookies, set_cookies);
+fn prepare_filter_again(cookies: bool, set_cookies: usize) -> &'static PreparedFilter {
+    let PreparedFilter { layer, origin, cookie } = prepare_filter(cookies, set_cookies);
     let layer = layer.clone().with_decision_cache(Arc::new(DecisionCache::default()));
-    let whole = Whole { layer, origin: origin.clone(), cookie: cookie.clone() };
+    let prepared = PreparedFilter { layer, origin: origin.clone(), cookie: cookie.clone() };
     // Entries are valid until the end of the second, so measuring starts in a new second.
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let began = now().as_secs();
     while now().as_secs() == began {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    drop(whole.answer());
-    Box::leak(Box::new(whole))
+    drop(prepared.answer());
+    Box::leak(Box::new(prepared))
 }
 
-#[library_benchmark(setup = remembering)]
+#[library_benchmark(setup = prepare_filter_again)]
 #[bench::request_cookies(true, 0)]
 #[bench::both(true, 6)]
-fn filter_again(whole: &Whole) -> Answer {
-    black_box(whole.answer())
+fn filter_again(prepared: &PreparedFilter) -> Answer {
+    black_box(prepared.answer())
 }
 
 struct Page {

@@ -1,12 +1,20 @@
 """Parses HTTP/1.1 messages with h11 for the fuzz targets.
 
-Reads from standard input and answers on standard output, one answer a message. All numbers have 4 bytes, big-endian.
+Reads messages from standard input, and writes one reply per message to standard output. A frame is a length and that
+many bytes. All numbers are 4 bytes, big-endian.
 
-Message: length, then that many bytes: `q` (request), `r` (response to GET) or `h` (response to HEAD), and the message,
-which ends with its connection.
-Answer: length, then that many bytes: `r` (rejected), `i` (incomplete), or `c` (complete) and strings, each behind its
-length: method or status, target or nothing, HTTP version, body, bytes behind the message, number of field lines, then
-name and value of each field line, then those of each trailer.
+Message frame: the kind and the message. The kind is `q` (request), `r` (response to GET) or `h` (response to HEAD). The
+connection closes after the message.
+
+Reply frame: the result, and strings if the message is complete. The result is `r` (rejected), `i` (incomplete) or `c`
+(complete). Each string is a length and its bytes:
+1. the method or the status
+2. the target, empty for a response
+3. the HTTP version
+4. the body
+5. the bytes after the message
+6. the number of field lines
+7. name and value of each field line, then of each trailer
 """
 
 import struct
@@ -18,7 +26,7 @@ METHODS = {b"r": "GET", b"h": "HEAD"}
 
 
 def connection_for(kind):
-    """A connection that expects a request, or a response to the request that it has sent."""
+    """A connection that waits for a request, or for the response to a GET or HEAD request."""
     if kind == b"q":
         return h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 24)
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 24)
@@ -27,7 +35,7 @@ def connection_for(kind):
     return connection
 
 
-def parsed(kind, message):
+def parse(kind, message):
     connection = connection_for(kind)
     connection.receive_data(message)
     at_end, start, body = False, None, []
@@ -48,8 +56,8 @@ def parsed(kind, message):
         elif isinstance(event, h11.Data):
             body.append(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
-            behind = connection.trailing_data[0]
-            strings = [*start, b"".join(body), behind, str(len(fields)).encode()]
+            trailing = connection.trailing_data[0]
+            strings = [*start, b"".join(body), trailing, str(len(fields)).encode()]
             for name, value in [*fields, *event.headers.raw_items()]:
                 strings += [name, value]
             return b"c" + b"".join(struct.pack(">I", len(string)) + string for string in strings)
@@ -58,12 +66,12 @@ def parsed(kind, message):
 
 
 def main():
-    messages, answers = sys.stdin.buffer, sys.stdout.buffer
+    messages, replies = sys.stdin.buffer, sys.stdout.buffer
     while header := messages.read(4):
         message = messages.read(struct.unpack(">I", header)[0])
-        answer = parsed(message[:1], message[1:])
-        answers.write(struct.pack(">I", len(answer)) + answer)
-        answers.flush()
+        reply = parse(message[:1], message[1:])
+        replies.write(struct.pack(">I", len(reply)) + reply)
+        replies.flush()
 
 
 main()

@@ -42,7 +42,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::config::settings::LogLevel;
 use crate::filter::Filter;
 use crate::telemetry::{LogLevelControl, Metrics};
-pub(crate) use access::Access;
+pub(crate) use access::AdminAccess;
 use access::Denied;
 use dashboard::{History, SAMPLE_SECONDS};
 pub(crate) use socket::ControlSocket;
@@ -54,13 +54,17 @@ pub(crate) struct Admin {
     sites: ArcSwap<Vec<(String, Arc<Filter>)>>,
     ready: AtomicBool,
     history: History,
-    access: ArcSwap<Access>,
+    access: ArcSwap<AdminAccess>,
     log: ArcSwapOption<LogLevelControl>,
 }
 
 impl Admin {
     /// Serves these metrics and the inventories of these sites, by name. Not ready yet.
-    pub(crate) fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>, access: Access) -> Self {
+    pub(crate) fn new(
+        metrics: Metrics,
+        sites: Vec<(String, Arc<Filter>)>,
+        access: AdminAccess,
+    ) -> Self {
         Self {
             metrics,
             sites: ArcSwap::from_pointee(sites),
@@ -77,7 +81,7 @@ impl Admin {
     }
 
     /// Replaces the access rules.
-    pub(crate) fn set_access(&self, access: Access) {
+    pub(crate) fn set_access(&self, access: AdminAccess) {
         self.access.store(Arc::new(access));
     }
 

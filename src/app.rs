@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::{Access, Admin, ControlSocket};
+use crate::admin::{Admin, AdminAccess, ControlSocket};
 #[cfg(feature = "ext-proc")]
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
@@ -40,7 +40,7 @@ use crate::telemetry::{
     ReceiptCounters, Spans,
 };
 use crate::tls::Tickets;
-use reload::{Reloader, Source};
+use reload::{ConfigSource, Reloader};
 use snapshot::{ProcessState, gauges, labels, restart_only};
 use sockets::Sockets;
 
@@ -77,7 +77,7 @@ pub struct Bound {
     /// The files of the current config.
     files: Vec<WatchedFile>,
     /// The source of the config for reloads. `None` if reloads are disabled.
-    reload: Option<Source>,
+    reload: Option<ConfigSource>,
     /// Removes the settings that this process ignores.
     adapt: fn(Config) -> Config,
     /// Writes the remaining access log lines when dropped, which is after everything else.
@@ -131,7 +131,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let receipts =
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
-    let access = Access::of(&config.listen);
+    let access = AdminAccess::of(&config.listen);
     let restart_only = restart_only(&config);
     #[cfg(feature = "acme")]
     let (acme_certificate, acme_task) = {
@@ -193,7 +193,7 @@ impl Bound {
     /// Enables config reloads, on SIGHUP and when a config file changes. In-flight requests keep the config that
     /// they started with.
     pub fn reloading(self, path: PathBuf, overrides: Overrides) -> Self {
-        Self { reload: Some(Source { path, overrides, adapt: self.adapt }), ..self }
+        Self { reload: Some(ConfigSource { path, overrides, adapt: self.adapt }), ..self }
     }
 
     /// Lets the admin listener change the log level.

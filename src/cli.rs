@@ -38,22 +38,22 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
-    Demo(demo::Demo),
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     #[cfg(feature = "ext-proc")]
-    ExtProc(ext_proc::ExtProc),
-    Check(check::Check),
-    Classify(classify::Classify),
-    Consent(consent::Consent),
-    Cookie(cookie::Cookie),
-    Health(health::Health),
-    Inventory(inventory::Inventory),
-    Suggest(suggest::Suggest),
-    Receipts(receipts::Receipts),
-    Catalogue(catalogue::Catalogue),
-    Schema(schema::Schema),
-    Completions(completions::Completions),
-    Man(man::Man),
+    ExtProc(ext_proc::ExtProcArgs),
+    Check(check::CheckArgs),
+    Classify(classify::ClassifyArgs),
+    Consent(consent::ConsentArgs),
+    Cookie(cookie::CookieArgs),
+    Health(health::HealthArgs),
+    Inventory(inventory::InventoryArgs),
+    Suggest(suggest::SuggestArgs),
+    Receipts(receipts::ReceiptsArgs),
+    Catalogue(catalogue::CatalogueArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the command given by the process arguments, and prints errors to standard error.

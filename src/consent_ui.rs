@@ -188,7 +188,7 @@ impl ConsentUi {
         &self,
         page: Page,
         request: Request<B>,
-        visitor: RequestInfo,
+        info: RequestInfo,
     ) -> Result<Response<Bytes>, Rejection>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -196,12 +196,11 @@ impl ConsentUi {
         let site = &self.site;
         let result = match page {
             Page::Preferences if request.method() == Method::POST => {
-                return preferences::post(site, request, visitor).await;
+                return preferences::post(site, request, info).await;
             }
             Page::Preferences => {
-                allow(request.method(), &[Method::GET, Method::HEAD, Method::POST]).and_then(|()| {
-                    preferences::page(site, request.uri(), request.headers(), visitor)
-                })
+                allow(request.method(), &[Method::GET, Method::HEAD, Method::POST])
+                    .and_then(|()| preferences::page(site, request.uri(), request.headers(), info))
             }
             Page::Notice => allow(request.method(), &[Method::GET, Method::HEAD])
                 .and_then(|()| notice::page(site, request.uri(), request.headers())),
@@ -231,15 +230,15 @@ impl ConsentUi {
                 None => Err(ConsentUiError::Missing),
             },
             Page::HeldBack if self.guard.is_none() => Err(ConsentUiError::Missing),
-            Page::HeldBack => blocked_report::respond(site, request, visitor).await,
+            Page::HeldBack => blocked_report::respond(site, request, info).await,
             Page::Folder => Ok(folder(&site.settings.prefix)),
-            Page::Consent => api::respond(site, request, visitor).await,
+            Page::Consent => api::respond(site, request, info).await,
             Page::Script if !site.settings.api => Err(ConsentUiError::Off("centre.api")),
             Page::Script => {
                 let script = include_bytes!("consent_ui/script/consent.js");
                 fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)
             }
-            Page::Bridge => bridge::respond(site, request, visitor).await,
+            Page::Bridge => bridge::respond(site, request, info).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(ConsentUiError::Missing),
         };

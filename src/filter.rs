@@ -62,7 +62,7 @@ pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
-pub(crate) use request::RequestHead;
+pub(crate) use request::FilteredHead;
 
 #[cfg(test)]
 mod bound_tests;

@@ -46,5 +46,5 @@ pub(crate) use host::{
 pub(crate) use links::{links, split_link, split_refresh};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use parameters::{parameter, split_value, without_parameters};
-pub(crate) use target::{Target, TargetError};
+pub(crate) use target::{RequestTarget, TargetError};
 pub(crate) use via::Via;

@@ -37,7 +37,7 @@ pub use sqlite::Sqlite;
 pub(crate) use store::Cursor;
 pub use store::Store;
 use store_thread::Opener;
-use writer::{Limits, Message, Outcome, PendingReceipt, Writer, WriterSettings};
+use writer::{Message, Outcome, PendingReceipt, Writer, WriterLimits, WriterSettings};
 
 /// Maximum number of messages queued for the writer.
 const QUEUE: usize = 4096;
@@ -50,7 +50,7 @@ const STORE_WITHIN: Duration = Duration::from_secs(3);
 pub struct Receipts {
     queue: SyncSender<Message>,
     counters: Arc<ReceiptCounters>,
-    limits: Limits,
+    limits: WriterLimits,
     ip: bool,
     user_agent: bool,
 }
@@ -65,7 +65,7 @@ impl Receipts {
         counters: Arc<ReceiptCounters>,
     ) -> Result<Self, ReceiptsError> {
         let writer = WriterSettings {
-            limits: Limits::default(),
+            limits: WriterLimits::default(),
             spool_max: u64::from(settings.spool_max),
             retention_days: settings.retention_days,
         };

@@ -14,7 +14,7 @@ mod spans;
 #[cfg(feature = "otel")]
 mod spans;
 
-pub(crate) use access_log::{AccessLog, ClientFields, Entry, LineFormat};
+pub(crate) use access_log::{AccessLog, AccessLogEntry, ClientFields, LineFormat};
 pub(crate) use line_buffer::{
     Batches as LogBatches, MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log,
     wait_for_flush,

@@ -395,7 +395,10 @@ fn the_source_parser_finds_imports() {
     let of = |name: &str| &edges[&name.split("::").map(str::to_owned).collect::<Vec<_>>()];
     let has = |from: &str, to: &str| of(from).iter().any(|target| target.join("::") == to);
     assert!(has("proxy::request::handler", "proxy::request::forward"));
-    assert!(has("proxy::request::handler", "filter::exchange"), "through what `filter` hands on");
+    assert!(
+        has("proxy::request::handler", "filter::exchange"),
+        "through the re-exports of `filter`"
+    );
     assert!(has("filter::cookie_rewrite", "cookie"));
     assert!(has("cli::run", "app"));
     assert!(files.len() > 50);

@@ -151,7 +151,7 @@ fn no_catalogue_pattern_matches_cookies_of_another_vendor() {
         let same = found.pattern == rule.pattern || found.entry.category == rule.entry.category;
         if found.tier != RulePriority::Consent && rule.requires.is_none() && !same {
             wrong.push(format!(
-                "{} is taken for {}",
+                "{} is classified by {}",
                 rule.pattern.as_str(),
                 found.pattern.as_str()
             ));

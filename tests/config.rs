@@ -238,7 +238,7 @@ fn filters_need_neither_sites_nor_upstreams() {
         parse("[[site]]\nname = 'a'\nhosts = ['a.example']\n[[site]]\nhosts = ['b.example']");
     let names: Vec<&str> = several.sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["a", "b.example"]);
-    assert!(several.single().is_none(), "which of them is for the server to say");
+    assert!(several.single().is_none(), "the server must choose the site");
 }
 
 #[test]
@@ -375,6 +375,54 @@ fn errors_shared_by_several_sites_are_reported_once() {
         "[consent]\nsources = ['klarro', 'onetrusst']\n{SITE}[[site]]\nhosts = ['b']\nupstream = 'http://b'\n"
     );
     assert_eq!(problems(&toml).len(), 2, "{:#?}", problems(&toml));
+}
+
+#[test]
+fn an_unusable_certificate_or_private_key_is_reported_at_the_key_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file).to_str().unwrap().to_owned();
+    for name in ["site", "other"] {
+        let made = rcgen::generate_simple_self_signed([format!("{name}.test")]).unwrap();
+        std::fs::write(path(&format!("{name}.pem")), made.cert.pem()).unwrap();
+        std::fs::write(path(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    }
+    let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    std::fs::write(path("broken.key"), broken).unwrap();
+    for (cert, key, expected) in [
+        (
+            "site.pem",
+            "other.key",
+            "6 {}.key: `{key}`: the private key does not match the certificate",
+        ),
+        ("site.pem", "broken.key", "6 {}.key: `{key}`: invalid or unsupported private key"),
+        (
+            "site.pem",
+            "site.pem",
+            "6 {}.key: `{key}`: no private key found (PEM, `BEGIN PRIVATE KEY`)",
+        ),
+        (
+            "site.key",
+            "site.key",
+            "5 {}.cert: `{cert}`: no certificate found (PEM, `BEGIN CERTIFICATE`)",
+        ),
+    ] {
+        let (cert, key) = (path(cert), path(key));
+        let toml = format!(
+            "[listen]\nhttps = ':8443'\n\n[[tls.certificates]]\ncert = '{cert}'\nkey = '{key}'\n{SITE}"
+        );
+        let expected = expected.replace("{}", "tls.certificates[0]");
+        let expected = expected.replace("{cert}", &cert).replace("{key}", &key);
+        assert_eq!(problems(&toml), [expected]);
+    }
+    // The client certificate for upstreams follows the same rule.
+    let (cert, key) = (path("site.pem"), path("other.key"));
+    let toml = format!(
+        "[upstream_tls]\nclient_cert = '{cert}'\nclient_key = '{key}'\n[[site]]\nupstream = 'https://a'\n"
+    );
+    let expected = format!(
+        "3 upstream_tls.client_key: `{key}`: the private key does not match the certificate"
+    );
+    assert_eq!(problems(&toml), [expected]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-# Installs Debian packages without starting the services among them; for the install scripts, which source it.
+# Functions for the install scripts: install Debian packages without starting their services.
 
-may_install() { # may_install PACKAGE...: ends the script if it may not install them
+may_install() { # may_install PACKAGE...: exits with an error if the user may not install packages
     if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2> /dev/null; then
         echo "missing packages: $*" >&2
-        echo "run this as root, or install them: apt-get install --no-install-recommends $*" >&2
+        echo "run this as root, or run: apt-get install --no-install-recommends $*" >&2
         exit 1
     fi
 }

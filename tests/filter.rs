@@ -67,26 +67,26 @@ fn consent(granted: u8) -> String {
 
 /// The result: the `Cookie` field that the origin received, and the `Set-Cookie` lines that the client received.
 #[derive(Debug, PartialEq, Eq)]
-struct Passed {
+struct Filtered {
     cookie: Option<Vec<u8>>,
     lines: Vec<Vec<u8>>,
 }
 
 /// The `Cookie` fields that the origin received, joined by `|`.
-type Got = Arc<Mutex<Option<Vec<u8>>>>;
+type ReceivedCookie = Arc<Mutex<Option<Vec<u8>>>>;
 
-/// An origin that answers with these `Set-Cookie` lines.
+/// An origin that responds with these `Set-Cookie` lines.
 fn origin(
-    got: &Got,
+    received: &ReceivedCookie,
     lines: &[Vec<u8>],
 ) -> impl Fn(Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> + Clone + use<> {
-    let got = Arc::clone(got);
+    let received = Arc::clone(received);
     let lines: Vec<HeaderValue> =
         lines.iter().map(|line| HeaderValue::from_bytes(line).unwrap()).collect();
     move |request| {
         let fields = request.headers().get_all("cookie").iter();
         let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
-        *got.lock().unwrap() = (!fields.is_empty()).then(|| fields.join(&b'|'));
+        *received.lock().unwrap() = (!fields.is_empty()).then(|| fields.join(&b'|'));
         let mut response = Response::new(Full::<Bytes>::default());
         for line in &lines {
             response.headers_mut().append("set-cookie", line.clone());
@@ -95,17 +95,17 @@ fn origin(
     }
 }
 
-impl Passed {
-    fn of(got: &Got, headers: &HeaderMap) -> Self {
+impl Filtered {
+    fn of(received: &ReceivedCookie, headers: &HeaderMap) -> Self {
         let lines = headers.get_all("set-cookie").iter();
         let lines = lines.map(|line| line.as_bytes().to_vec()).collect();
-        Self { cookie: got.lock().unwrap().take(), lines }
+        Self { cookie: received.lock().unwrap().take(), lines }
     }
 }
 
-fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -> Passed {
-    let got = Got::default();
-    let origin = service_fn(origin(&got, lines));
+fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -> Filtered {
+    let received = ReceivedCookie::default();
+    let origin = service_fn(origin(&received, lines));
     let request =
         Request::builder().uri("http://shop.example/").header("cookie", cookie).body(()).unwrap();
     let layer = ConsentLayer::new(Arc::clone(filter));
@@ -122,16 +122,16 @@ fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -
             .0
             .headers
     };
-    Passed::of(&got, &headers)
+    Filtered::of(&received, &headers)
 }
 
 /// The lines without the lists of presumed cookies.
-fn foreign(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+fn without_presumed_lists(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
     lines.iter().filter(|line| !line.starts_with(b"consentry_presumed=")).cloned().collect()
 }
 
 /// Whether `part` is a subsequence of `whole`.
-fn is_part<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
+fn is_subsequence<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
     let mut rest = whole.iter();
     part.iter().all(|item| rest.any(|other| other == item))
 }
@@ -183,9 +183,9 @@ proptest! {
         let (less, more) = (less & more, more);
         let with_less = pass(filter, &with_consent(&cookie, less), &lines, 1);
         let with_more = pass(filter, &with_consent(&cookie, more), &lines, 1);
-        prop_assert!(is_part(&with_less.lines, &with_more.lines));
+        prop_assert!(is_subsequence(&with_less.lines, &with_more.lines));
         let (less, more) = (pairs(with_less.cookie.as_ref()), pairs(with_more.cookie.as_ref()));
-        prop_assert!(is_part(&less[1..], &more[1..]), "{less:?} {more:?}");
+        prop_assert!(is_subsequence(&less[1..], &more[1..]), "{less:?} {more:?}");
     }
 
     #[test]
@@ -193,10 +193,10 @@ proptest! {
         (cookie, lines) in traffic(), granted in 0..16_u8,
     ) {
         let passed = pass(&ENFORCING, &with_consent(&cookie, granted), &lines, 1);
-        prop_assert!(is_part(&foreign(&passed.lines), &lines), "bytes and order are kept");
+        prop_assert!(is_subsequence(&without_presumed_lists(&passed.lines), &lines), "bytes and order are kept");
         let sent = pairs(Some(&cookie));
         let kept = pairs(passed.cookie.as_ref());
-        prop_assert!(is_part(&kept[1..], &sent));
+        prop_assert!(is_subsequence(&kept[1..], &sent));
         for name in ["PHPSESSID=", "csrftoken=", "wordpress_logged_in_1="] {
             let count = |pairs: &[String]| pairs.iter().filter(|pair| pair.starts_with(name)).count();
             prop_assert_eq!(count(&kept), count(&sent));
@@ -214,12 +214,12 @@ proptest! {
     #[test]
     fn consent_to_everything_and_observe_mode_change_no_cookie((cookie, lines) in traffic(), granted in 0..16_u8) {
         let everything = with_consent(&cookie, 15);
-        let whole = Passed { cookie: Some(everything.clone()), lines: lines.clone() };
+        let whole = Filtered { cookie: Some(everything.clone()), lines: lines.clone() };
         let mut passed = pass(&ENFORCING, &everything, &lines, 1);
-        passed.lines = foreign(&passed.lines);
+        passed.lines = without_presumed_lists(&passed.lines);
         prop_assert_eq!(passed, whole);
         let some = with_consent(&cookie, granted);
-        let whole = Passed { cookie: Some(some.clone()), lines: lines.clone() };
+        let whole = Filtered { cookie: Some(some.clone()), lines: lines.clone() };
         prop_assert_eq!(pass(&OBSERVING, &some, &lines, 1), whole);
     }
 
@@ -266,7 +266,7 @@ proptest! {
             prop_assert!(memchr::memmem::find(line, b"secret").is_none());
         }
         if SetCookie::parse(&line).scope().deletes(0) {
-            prop_assert_eq!(once.len(), 1, "a deletion stays one");
+            prop_assert_eq!(once.len(), 1, "one deletion per cookie");
         }
         prop_assert_eq!(&pass(&BLOCKING, b"", &once, 1).lines, &once, "twice is once");
         let granted = pass(&BLOCKING, &with_consent(b"", 15), std::slice::from_ref(&line), 1);
@@ -289,9 +289,9 @@ proptest! {
 
 /// The result of a request's `Cookie` fields and signals: the data received by the origin and by the client, and
 /// the report.
-fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (Passed, String) {
-    let got = Got::default();
-    let origin = service_fn(origin(&got, &[]));
+fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (Filtered, String) {
+    let received = ReceivedCookie::default();
+    let origin = service_fn(origin(&received, &[]));
     let mut request = Request::builder().uri("http://shop.example/");
     for cookie in cookies {
         request = request.header("cookie", *cookie);
@@ -300,7 +300,7 @@ fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (P
     request = request.header("sec-fetch-mode", if page { "navigate" } else { "no-cors" });
     let request = request.body(()).unwrap();
     let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
-    (Passed::of(&got, response.headers()), format!("{:?}", response.body().report()))
+    (Filtered::of(&received, response.headers()), format!("{:?}", response.body().report()))
 }
 
 static BLOCKING: LazyLock<Arc<Filter>> = LazyLock::new(|| filter("unclassified = 'block'"));

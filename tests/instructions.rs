@@ -32,7 +32,7 @@ fn counts(output: &str) -> BTreeMap<String, u64> {
     counts
 }
 
-fn recorded(text: &str) -> BTreeMap<String, u64> {
+fn parse_counts(text: &str) -> BTreeMap<String, u64> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
         .map(|line| {
@@ -42,7 +42,7 @@ fn recorded(text: &str) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn grown(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
+fn regressions(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (name, count) in counted {
         match recorded.get(name) {
@@ -89,7 +89,7 @@ fn no_benchmark_exceeds_its_recorded_instructions() {
         }
         std::fs::write(RECORDED, text).unwrap();
     }
-    let wrong = grown(&recorded(&std::fs::read_to_string(RECORDED).unwrap()), &counted);
+    let wrong = regressions(&parse_counts(&std::fs::read_to_string(RECORDED).unwrap()), &counted);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -98,8 +98,14 @@ fn growth_above_five_percent_is_reported() {
     let printed = "instructions::cookies::read_cookies eight:(COOKIE)\n  Instructions:          1051|N/A     (***)\n  L1 Hits:  7|N/A\n";
     let counted = counts(printed);
     assert_eq!(counted, BTreeMap::from([("read_cookies eight".to_owned(), 1051)]));
-    assert_eq!(grown(&recorded("# a\nread_cookies eight 1000\n"), &counted).len(), 1);
-    assert_eq!(grown(&recorded("read_cookies eight 1001\n"), &counted), Vec::<String>::new());
-    assert_eq!(grown(&recorded("read_cookies eight 1001\nother x 1\n"), &counted).len(), 1);
-    assert_eq!(grown(&BTreeMap::new(), &counted).len(), 1);
+    assert_eq!(regressions(&parse_counts("# a\nread_cookies eight 1000\n"), &counted).len(), 1);
+    assert_eq!(
+        regressions(&parse_counts("read_cookies eight 1001\n"), &counted),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        regressions(&parse_counts("read_cookies eight 1001\nother x 1\n"), &counted).len(),
+        1
+    );
+    assert_eq!(regressions(&BTreeMap::new(), &counted).len(), 1);
 }

@@ -74,7 +74,7 @@ impl Sample {
 
     fn check(&self, header: &[u8]) {
         let granted = self.granted(header);
-        let most = strict::at_most(&self.tool, header, &self.map);
+        let most = strict::maximum_grants(&self.tool, header, &self.map);
         assert!(
             granted.is_subset(&most),
             "{} grants {granted:?}, and the text says {most:?}: {}",
@@ -99,9 +99,9 @@ fn the_strict_parser_covers_every_source_and_grants_each_sample() {
 /// Checks the strict reader: for samples with a refusal it allows less than everything.
 #[test]
 fn the_strict_parser_is_strict() {
-    let strict = ALL
-        .iter()
-        .filter(|sample| strict::at_most(&sample.tool, &sample.header, &sample.map).len() < 4);
+    let strict = ALL.iter().filter(|sample| {
+        strict::maximum_grants(&sample.tool, &sample.header, &sample.map).len() < 4
+    });
     assert!(strict.count() > 80);
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fails without root, which `make real` needs to inject faults, and lists the packages that are missing too.
+# Fails without root, and lists the missing packages. `make real` needs root for fault injection.
 set -eu
 [ "$(id -u)" -ne 0 ] || exit 0
 cd "$(dirname "$0")"

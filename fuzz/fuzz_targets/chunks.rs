@@ -20,9 +20,9 @@ mod message;
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use message::{Decoded, Kind, MAX_TRAILER_BYTES};
 
-/// Bytes of extensions and whitespace behind the chunk sizes of a body. hyper's limit too.
+/// Bytes of extensions and whitespace after the chunk sizes of a body. hyper has the same limit.
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
-/// Bytes of a body from which on runs are not expanded.
+/// Body length in bytes after which runs are not expanded.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -32,7 +32,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((seed, body)) = input.split_first() else { return Corpus::Reject };
-    let body = &expanded(body);
+    let body = &expand(body);
     let whole = message::decode(body, &mut |rest| rest);
     let mut state = usize::from(*seed);
     let single = message::decode(body, &mut |_| 1);
@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     });
     assert_eq!(whole, single, "in single bytes: {}", body.escape_ascii());
     assert_eq!(whole, random, "in parts by {seed}: {}", body.escape_ascii());
-    let by_grammar = by_grammar(body);
+    let by_grammar = parse_by_grammar(body);
     match &whole {
         Ok(decoded) if decoded.ended => {
             let Decoded { data, consumed, .. } = decoded;
@@ -58,15 +58,15 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-fn expanded(body: &[u8]) -> Vec<u8> {
+fn expand(body: &[u8]) -> Vec<u8> {
     let mut expanded = Vec::new();
     let mut rest = body;
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
-        match (byte, behind) {
-            (b'~', [repeated, count, behind @ ..]) if expanded.len() < MAX_BODY_BYTES => {
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (b'~', [repeated, count, after @ ..]) if expanded.len() < MAX_BODY_BYTES => {
                 expanded.resize(expanded.len() + usize::from(*count) * 128, *repeated);
-                rest = behind;
+                rest = after;
             }
             _ => expanded.push(*byte),
         }
@@ -76,7 +76,7 @@ fn expanded(body: &[u8]) -> Vec<u8> {
 
 /// Parser with all bytes in memory. Returns the data and the length of the chunked body at the start of the bytes, within
 /// the limits of the decoder. `None` if the body is incomplete.
-fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn parse_by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut data, mut at, mut extension_bytes) = (Vec::new(), 0, 0);
     let line = |at: usize| {
         let end = bytes[at..].iter().position(|byte| *byte == b'\n')? + at;
@@ -84,7 +84,7 @@ fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         (!line.contains(&b'\r')).then_some((line, end + 1))
     };
     loop {
-        let (header, behind) = line(at)?;
+        let (header, after) = line(at)?;
         let digits = header.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (digits, extension) = header.split_at(digits);
         if !grammar::is_extension(extension) {
@@ -96,7 +96,7 @@ fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             return None;
         }
         let size = usize::from_str_radix(&format!("0{significant}"), 16).ok()?;
-        at = behind;
+        at = after;
         if size == 0 {
             break;
         }
@@ -109,14 +109,14 @@ fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
     let start = at;
     loop {
-        let (field, behind) = line(at)?;
+        let (field, after) = line(at)?;
         if field.is_empty() {
-            let section = &bytes[start..behind];
+            let section = &bytes[start..after];
             let fits = at - start <= MAX_TRAILER_BYTES;
             let valid =
                 at == start || http1::head::trailers(section, message::MAX_FIELDS, |_| ()).is_ok();
-            return (fits && valid).then_some((data, behind));
+            return (fits && valid).then_some((data, after));
         }
-        at = behind;
+        at = after;
     }
 }

@@ -91,14 +91,14 @@ fn is_coding_list(message: &Message) -> bool {
 
 /// Whether the peer is known to frame a message in another way than RFC 9112 does.
 pub fn is_misframed(peer: Peer, message: &Message) -> bool {
-    // RFC 9110 section 5.6.1.2: empty list elements are ignored. hyper's client looks for `chunked` behind the last comma.
+    // RFC 9110 section 5.6.1.2: empty list elements are ignored. hyper's client looks for `chunked` after the last comma.
     let coding = message.values("transfer-encoding").last().unwrap_or_default();
     let is_response = message.target.is_empty();
     peer == Hyper && is_response && coding.trim_ascii_end().ends_with(b",")
 }
 
-/// A message that consentry has parsed, in the form in which the peer would show it.
-pub fn as_shown_by(peer: Peer, mut message: Message) -> Message {
+/// A message parsed by consentry, in the form of the peer's parser.
+pub fn as_parsed_by(peer: Peer, mut message: Message) -> Message {
     comparable(peer, &mut message.fields);
     comparable(peer, &mut message.trailers);
     if peer == Hyper
@@ -110,10 +110,10 @@ pub fn as_shown_by(peer: Peer, mut message: Message) -> Message {
     message
 }
 
-/// Leaves out the fields that a peer rewrites, and hyper's order and case: its header map keeps neither.
+/// Removes the fields that a peer rewrites. For hyper, also removes order and case, which its header map does not keep.
 fn comparable(peer: Peer, fields: &mut Vec<Field>) {
-    // RFC 9112 section 6.3: hyper removes a length that the transfer coding overrides, and h11 merges equal lengths and
-    // shows the coding in lower case. The body shows what they were parsed as.
+    // RFC 9112 section 6.3: hyper removes a length that the transfer coding overrides. h11 merges equal lengths and
+    // lowercases the coding. The bodies are compared instead.
     fields.retain(|(name, _)| !is_framing(name));
     if peer == Hyper {
         fields.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());

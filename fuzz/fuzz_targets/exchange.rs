@@ -2,7 +2,7 @@
 //! first byte set the behaviour of both sides. The client's bytes follow, one or several requests, up to
 //! `\n====\n`. The rest is the origin's response to each request.
 //!
-//! The origin sees exactly the requests that were sent, as a strict parser reads the client's bytes. It sees no
+//! The origin receives exactly the sent requests, as parsed from the client's bytes by a strict parser. It receives no
 //! request that the client did not send, none twice unless it is idempotent, and none out of order. Each has its
 //! method, target and body. Another client gets the response to its own request, and no other client gets that
 //! response.
@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use message::{Kind, Message, Outcome};
-use origin::{Answer, Arrived, Client, Origin};
+use origin::{ScriptedResponse, ReceivedRequest, Client, Origin};
 use strict::{Next, Request};
 
 /// The first byte of an input.
@@ -55,50 +55,50 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let Some((manners, rest)) = input.split_first() else { return Corpus::Reject };
+    let Some((flags, rest)) = input.split_first() else { return Corpus::Reject };
     let end = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
     let bytes = &rest[..end.unwrap_or(rest.len())];
-    let answer =
-        end.map(|end| &rest[end + SEPARATOR.len()..]).filter(|_| manners & WELL_FORMED == 0);
+    let scripted =
+        end.map(|end| &rest[end + SEPARATOR.len()..]).filter(|_| flags & WELL_FORMED == 0);
     // The probe is recognised by its target, and HTTP/2 by its preface.
     if contains(input, b"probe") || contains(bytes, b"PRI * HTTP/2.0") {
         return Corpus::Reject;
     }
-    let answer =
-        Answer { bytes: answer, closes: manners & CLOSES != 0, is_early: manners & EARLY != 0 };
-    let half_closes = manners & HALF_CLOSES != 0;
-    SETUP.with_borrow_mut(|setup| check(setup, bytes, half_closes, &answer));
+    let scripted =
+        ScriptedResponse { bytes: scripted, closes: flags & CLOSES != 0, is_early: flags & EARLY != 0 };
+    let half_closes = flags & HALF_CLOSES != 0;
+    SETUP.with_borrow_mut(|setup| check(setup, bytes, half_closes, &scripted));
     Corpus::Keep
 });
 
-fn check(setup: &mut Setup, bytes: &[u8], half_closes: bool, answer: &Answer) {
+fn check(setup: &mut Setup, bytes: &[u8], half_closes: bool, scripted: &ScriptedResponse) {
     let (sent, broken) = sent(bytes);
     let kinds = sent.iter().filter(|_| !half_closes).map(|request| match &request.method[..] {
         b"HEAD" => Kind::ResponseToHead,
         _ => Kind::ResponseToGet,
     });
     let client = Client { bytes, responses: &kinds.collect::<Vec<_>>() };
-    let (got, arrived) = setup.origin.exchange(setup.service, client, answer);
+    let (response, received) = setup.origin.exchange(setup.service, client, scripted);
     let shown =
-        || format!("{}\nsent {}\ngot {}", show(&arrived), bytes.escape_ascii(), got.escape_ascii());
-    assert!(!contains(&got, b"probe"), "the response to another request: {}", shown());
-    let is_origins = answer.bytes.is_some_and(|bytes| contains(bytes, b" 503"));
-    assert!(is_origins || !contains(&got, b"HTTP/1.1 503"), "a fault of consentry: {}", shown());
-    let complete = || arrived.iter().filter(|arrived| arrived.is_complete).map(|it| &it.request);
+        || format!("{}\nsent {}\ngot {}", show(&received), bytes.escape_ascii(), response.escape_ascii());
+    assert!(!contains(&response, b"probe"), "the response to another request: {}", shown());
+    let is_origins = scripted.bytes.is_some_and(|bytes| contains(bytes, b" 503"));
+    assert!(is_origins || !contains(&response, b"HTTP/1.1 503"), "a fault of consentry: {}", shown());
+    let complete = || received.iter().filter(|received| received.is_complete).map(|it| &it.request);
     assert!(are_sent(&sent, complete()), "not sent, or out of order: {}", shown());
-    for Arrived { request, .. } in arrived.iter().filter(|arrived| !arrived.is_complete) {
+    for ReceivedRequest { request, .. } in received.iter().filter(|received| !received.is_complete) {
         let mut begun = sent.iter().chain(&broken);
         assert!(begun.any(|sent| begins(sent, request)), "not begun: {}", shown());
     }
-    if answer.bytes.is_none() && !answer.closes && !answer.is_early {
+    if scripted.bytes.is_none() && !scripted.closes && !scripted.is_early {
         let plain = sent.iter().take_while(|request| is_plain(request)).count();
         let exact = complete()
             .take(plain)
             .zip(&sent)
-            .filter(|(arrived, sent)| is_same(sent, arrived))
+            .filter(|(received, sent)| is_same(sent, received))
             .count();
         assert_eq!(exact, plain, "requests are missing: {}", shown());
-        let mut rest = &got[..];
+        let mut rest = &response[..];
         for number in 0..plain {
             let expected = format!("answer {number}");
             let (response, length) = message::parse(Kind::ResponseToGet, rest);
@@ -118,18 +118,18 @@ impl Setup {
         let target = format!("/probe{}", self.probes);
         let request = format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
         let client = Client { bytes: request.as_bytes(), responses: &[] };
-        let (got, arrived) = self.origin.exchange(self.service, client, &Answer::default());
-        let shown = || format!("{}\ngot {}", show(&arrived), got.escape_ascii());
-        let is_probe = |arrived: &Arrived| arrived.request.target == target.as_bytes();
+        let (response, received) = self.origin.exchange(self.service, client, &ScriptedResponse::default());
+        let shown = || format!("{}\ngot {}", show(&received), response.escape_ascii());
+        let is_probe = |received: &ReceivedRequest| received.request.target == target.as_bytes();
         assert!(
-            !arrived.is_empty() && arrived.iter().all(is_probe),
+            !received.is_empty() && received.iter().all(is_probe),
             "another request: {}",
             shown()
         );
-        let (head, body) = got.split_at(got.len().saturating_sub(target.len()));
+        let (head, body) = response.split_at(response.len().saturating_sub(target.len()));
         let is_own = body == target.as_bytes() && head.ends_with(b"\r\n\r\n");
         assert!(
-            is_own && got.starts_with(b"HTTP/1.1 200"),
+            is_own && response.starts_with(b"HTTP/1.1 200"),
             "not the response to this request: {}",
             shown()
         );
@@ -154,12 +154,12 @@ fn sent(mut bytes: &[u8]) -> (Vec<Request>, Option<Request>) {
     }
 }
 
-/// Whether the requests that arrived are the requests that were sent, in order. Consentry may answer requests
+/// Whether the received requests are the sent requests, in order. Consentry may respond to requests
 /// itself, and may retry an idempotent request without a body before the next one.
-fn are_sent<'a>(sent: &[Request], arrived: impl Iterator<Item = &'a Request>) -> bool {
-    // Requests can be equal. These are all possible indices of the last request that has arrived.
+fn are_sent<'a>(sent: &[Request], received: impl Iterator<Item = &'a Request>) -> bool {
+    // Requests can be equal. These are all possible indices of the last received request.
     let mut ends = vec![0];
-    for request in arrived {
+    for request in received {
         let may_repeat = request.is_idempotent() && request.body.is_empty();
         let may_end = |end: &usize| {
             let is_reachable = |before: &usize| before < end || before == end && may_repeat;
@@ -170,17 +170,17 @@ fn are_sent<'a>(sent: &[Request], arrived: impl Iterator<Item = &'a Request>) ->
     !ends.is_empty()
 }
 
-fn is_same(sent: &Request, arrived: &Request) -> bool {
-    begins(sent, arrived) && sent.body.len() == arrived.body.len()
+fn is_same(sent: &Request, received: &Request) -> bool {
+    begins(sent, received) && sent.body.len() == received.body.len()
 }
 
-fn begins(sent: &Request, arrived: &Request) -> bool {
-    sent.method == arrived.method
-        && sent.origin_form() == arrived.origin_form()
-        && sent.body.starts_with(&arrived.body)
+fn begins(sent: &Request, received: &Request) -> bool {
+    sent.method == received.method
+        && sent.origin_form() == received.origin_form()
+        && sent.body.starts_with(&received.body)
 }
 
-/// Whether consentry has no reason to answer a request itself, or to close the connection after it.
+/// Whether consentry has no reason to respond to a request itself, or to close the connection after it.
 fn is_plain(request: &Request) -> bool {
     let has_plain_target =
         [&b"/"[..], b"/a", b"/b", b"/post", b"/put"].contains(&&request.target[..]);
@@ -201,8 +201,8 @@ fn is_plain(request: &Request) -> bool {
         && fields.len() < 50
 }
 
-fn show(arrived: &[Arrived]) -> String {
-    let lines = arrived.iter().map(|Arrived { request, is_complete }| {
+fn show(received: &[ReceivedRequest]) -> String {
+    let lines = received.iter().map(|ReceivedRequest { request, is_complete }| {
         let Request { method, target, body, .. } = request;
         let (method, target, body) =
             (method.escape_ascii(), target.escape_ascii(), body.escape_ascii());

@@ -26,9 +26,9 @@ static FILTER: LazyLock<Arc<Filter>> = LazyLock::new(|| {
 
 fn pass(cookie: Option<HeaderValue>, lines: Vec<HeaderValue>) -> (Option<HeaderValue>, Vec<HeaderValue>) {
     let reached = Arc::new(Mutex::new(None));
-    let seen = Arc::clone(&reached);
+    let received = Arc::clone(&reached);
     let origin = service_fn(move |request: Request<()>| {
-        *seen.lock().expect("one thread") = request.headers().get("cookie").cloned();
+        *received.lock().expect("one thread") = request.headers().get("cookie").cloned();
         let mut response = Response::new(Full::<Bytes>::default());
         for line in &lines {
             response.headers_mut().append("set-cookie", line.clone());

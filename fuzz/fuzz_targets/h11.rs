@@ -6,13 +6,13 @@ use std::sync::{LazyLock, Mutex};
 
 use crate::message::{Kind, Message, Outcome};
 
-/// The Python that `make installed` installs h11 for.
+/// The Python interpreter for which `make installed` installs h11.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/real/tools/python/bin/python");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/h11_parser.py");
 
 struct Parser {
     messages: ChildStdin,
-    answers: ChildStdout,
+    replies: ChildStdout,
     /// Exits at the end of its standard input.
     _process: Child,
 }
@@ -24,37 +24,37 @@ static PARSER: LazyLock<Mutex<Parser>> = LazyLock::new(|| {
         panic!("cannot start {PYTHON}: {error}; `make installed` installs it, with h11")
     });
     let messages = process.stdin.take().expect("a pipe");
-    let answers = process.stdout.take().expect("a pipe");
-    Mutex::new(Parser { messages, answers, _process: process })
+    let replies = process.stdout.take().expect("a pipe");
+    Mutex::new(Parser { messages, replies, _process: process })
 });
 
 impl Parser {
-    fn ask(&mut self, kind: u8, message: &[u8]) -> std::io::Result<Vec<u8>> {
+    fn request(&mut self, kind: u8, message: &[u8]) -> std::io::Result<Vec<u8>> {
         let length = u32::try_from(message.len() + 1).expect("a short message");
         self.messages.write_all(&[&length.to_be_bytes()[..], &[kind], message].concat())?;
         let mut length = [0; 4];
-        self.answers.read_exact(&mut length)?;
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        self.answers.read_exact(&mut answer)?;
-        Ok(answer)
+        self.replies.read_exact(&mut length)?;
+        let mut reply = vec![0; u32::from_be_bytes(length) as usize];
+        self.replies.read_exact(&mut reply)?;
+        Ok(reply)
     }
 }
 
 /// Parses the message at the start of the bytes. Also returns whether bytes follow it.
 ///
 /// # Panics
-/// When h11 is not installed, or failed.
+/// If h11 is not installed or fails.
 pub fn parse(kind: Kind, bytes: &[u8]) -> (Outcome, bool) {
     let kind = match kind {
         Kind::Request => b'q',
         Kind::ResponseToGet => b'r',
         Kind::ResponseToHead => b'h',
     };
-    let answer = PARSER.lock().expect("no panic before").ask(kind, bytes);
-    let answer = answer.unwrap_or_else(|error| {
+    let reply = PARSER.lock().expect("no panic before").request(kind, bytes);
+    let reply = reply.unwrap_or_else(|error| {
         panic!("h11 failed, or is not installed (`make installed` installs it): {error}")
     });
-    match answer.split_first() {
+    match reply.split_first() {
         Some((b'c', strings)) => complete(strings),
         Some((b'i', _)) => (Outcome::Incomplete, false),
         _ => (Outcome::Rejected, false),
@@ -69,7 +69,7 @@ fn complete(mut bytes: &[u8]) -> (Outcome, bool) {
         Some(string.to_vec())
     });
     let mut next = || strings.next().expect("a string");
-    let (start, target, version, body, behind, count) =
+    let (start, target, version, body, trailing, count) =
         (next(), next(), next(), next(), next(), next());
     let count = String::from_utf8_lossy(&count).parse().expect("a number");
     let mut fields: Vec<_> = strings.collect();
@@ -80,5 +80,5 @@ fn complete(mut bytes: &[u8]) -> (Outcome, bool) {
     let trailers = fields.split_off(count);
     let is_http10 = version == b"1.0";
     let message = Message { start, target, is_http10, fields, body, trailers };
-    (Outcome::Complete(Box::new(message)), !behind.is_empty())
+    (Outcome::Complete(Box::new(message)), !trailing.is_empty())
 }

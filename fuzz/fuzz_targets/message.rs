@@ -114,13 +114,13 @@ fn with_body(head: Result<Parsed<Head>, HeadError>, bytes: &[u8]) -> (Outcome, u
         Ok(Parsed::Partial) => return (Outcome::Incomplete, bytes.len()),
         Ok(Parsed::Complete((_, Err(_)), _)) | Err(_) => return (Outcome::Rejected, 0),
     };
-    let behind = &bytes[length..];
+    let after_head = &bytes[length..];
     let end = match framing.body {
         BodyLength::Empty => 0,
         BodyLength::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
-        BodyLength::UntilClose => behind.len(),
+        BodyLength::UntilClose => after_head.len(),
         BodyLength::Chunked => {
-            let decoded = decode(behind, &mut |rest| rest);
+            let decoded = decode(after_head, &mut |rest| rest);
             let Ok(Decoded { data, consumed, trailers, ended }) = decoded else {
                 return (Outcome::Rejected, 0);
             };
@@ -131,7 +131,7 @@ fn with_body(head: Result<Parsed<Head>, HeadError>, bytes: &[u8]) -> (Outcome, u
             return (Outcome::Complete(Box::new(message)), length + consumed);
         }
     };
-    let Some(body) = behind.get(..end) else { return (Outcome::Incomplete, bytes.len()) };
+    let Some(body) = after_head.get(..end) else { return (Outcome::Incomplete, bytes.len()) };
     message.body = body.to_vec();
     (Outcome::Complete(Box::new(message)), length + end)
 }
@@ -155,23 +155,23 @@ pub fn decode(bytes: &[u8], part: &mut dyn FnMut(usize) -> usize) -> Result<Deco
     let mut decoder = ChunkedDecoder::new(MAX_TRAILER_BYTES);
     let (mut data, mut consumed) = (Vec::new(), 0);
     // Like the proxy: unconsumed bytes are passed again, together with newly received ones.
-    let mut arrived = 0;
+    let mut received = 0;
     while !decoder.has_ended() {
-        if arrived == consumed {
-            let rest = bytes.len() - arrived;
+        if received == consumed {
+            let rest = bytes.len() - received;
             if rest == 0 {
                 break;
             }
-            arrived += part(rest).clamp(1, rest);
+            received += part(rest).clamp(1, rest);
         }
-        let mut buffer = bytes[consumed..arrived].to_vec();
+        let mut buffer = bytes[consumed..received].to_vec();
         let decoded = match decoder.decode(&mut buffer) {
             Ok(decoded) => decoded,
             Err(error) => return Err((error.to_string(), data)),
         };
         assert!(decoded.consumed <= buffer.len() && decoded.data.end <= decoded.consumed);
-        let behind = &buffer[decoded.consumed..];
-        assert_eq!(behind, &bytes[consumed + decoded.consumed..arrived], "bytes behind the body");
+        let after_head = &buffer[decoded.consumed..];
+        assert_eq!(after_head, &bytes[consumed + decoded.consumed..received], "bytes after the body");
         data.extend_from_slice(&buffer[decoded.data]);
         consumed += decoded.consumed;
     }

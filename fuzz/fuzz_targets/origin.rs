@@ -12,12 +12,12 @@ use crate::message::{self, Kind, Outcome};
 use crate::strict::{self, Next, Request};
 
 /// A connection that is open for longer hangs, because every timeout of the service is far shorter.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client half-closes its connection when nothing has arrived for this long.
+/// A client half-closes its connection after this time without received bytes.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// What a client sends.
+/// The bytes that a client sends.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
     pub bytes: &'a [u8],
@@ -25,33 +25,33 @@ pub struct Client<'a> {
     pub responses: &'a [Kind],
 }
 
-/// The origin's answer.
+/// The response of the origin.
 #[derive(Debug, Default)]
-pub struct Answer<'a> {
+pub struct ScriptedResponse<'a> {
     /// `None` for a well-formed response that counts the requests.
     pub bytes: Option<&'a [u8]>,
     /// Close the connection after the response.
     pub closes: bool,
-    /// Answer as soon as the head of a request has arrived.
+    /// Respond after the head of a request.
     pub is_early: bool,
 }
 
 /// A request received by the origin.
 #[derive(Debug)]
-pub struct Arrived {
+pub struct ReceivedRequest {
     pub request: Request,
-    /// Its body is complete.
+    /// The body is complete.
     pub is_complete: bool,
 }
 
 struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
-    /// 100 (Continue) has been sent for the request whose body is arriving.
+    /// 100 (Continue) has been sent for the request in flight.
     is_continued: bool,
-    /// The request whose body is arriving has been answered.
-    is_answered: bool,
-    /// After 101 the connection is not HTTP any more.
+    /// The response to the request in flight has been sent.
+    has_responded: bool,
+    /// The connection is a tunnel after 101.
     is_tunnel: bool,
     is_open: bool,
 }
@@ -61,7 +61,7 @@ pub struct Origin {
     events: Events,
     listener: TcpListener,
     connections: Vec<Connection>,
-    arrived: Vec<Arrived>,
+    received: Vec<ReceivedRequest>,
 }
 
 impl Origin {
@@ -74,7 +74,7 @@ impl Origin {
             events: Events::with_capacity(64),
             listener,
             connections: Vec::new(),
-            arrived: Vec::new(),
+            received: Vec::new(),
         }
     }
 
@@ -88,17 +88,17 @@ impl Origin {
         &mut self,
         service: SocketAddr,
         client: Client,
-        answer: &Answer,
-    ) -> (Vec<u8>, Vec<Arrived>) {
+        scripted: &ScriptedResponse,
+    ) -> (Vec<u8>, Vec<ReceivedRequest>) {
         let stream = std::net::TcpStream::connect(service).expect("it listens");
         stream.set_nonblocking(true).expect("a socket");
         let mut stream = TcpStream::from_std(stream);
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(1), both).expect("registered");
-        let (mut unsent, mut got) = (client.bytes, Vec::new());
+        let (mut unsent, mut response) = (client.bytes, Vec::new());
         let (mut is_open, mut is_half_closed, mut is_quiet) = (true, false, false);
         while is_open {
-            let mut progress = self.step(answer);
+            let mut progress = self.step(scripted);
             match stream.write(unsent) {
                 Ok(0) => {}
                 Ok(count) => {
@@ -108,16 +108,16 @@ impl Origin {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => unsent = &[],
             }
-            let (new, open) = read(&mut stream, &mut got);
+            let (new, open) = read(&mut stream, &mut response);
             (progress, is_open) = (progress || new, open);
             let is_done =
-                is_quiet || client.responses.is_empty() || has_responses(&got, client.responses);
+                is_quiet || client.responses.is_empty() || has_responses(&response, client.responses);
             if unsent.is_empty() && !is_half_closed && is_done {
                 let _ = stream.shutdown(Shutdown::Write);
                 is_half_closed = true;
             }
             if is_open && !progress {
-                let timeout = if is_half_closed { PATIENCE } else { QUIET };
+                let timeout = if is_half_closed { TIMEOUT } else { QUIET };
                 self.poll.poll(&mut self.events, Some(timeout)).expect("a poll");
                 is_quiet = self.events.is_empty();
                 let bytes = client.bytes;
@@ -129,13 +129,13 @@ impl Origin {
             }
         }
         drop(stream);
-        while self.step(answer) {}
-        self.end_broken();
-        (got, std::mem::take(&mut self.arrived))
+        while self.step(scripted) {}
+        self.close_incomplete();
+        (response, std::mem::take(&mut self.received))
     }
 
     /// Does all work that is possible without waiting. Returns whether there was any.
-    fn step(&mut self, answer: &Answer) -> bool {
+    fn step(&mut self, scripted: &ScriptedResponse) -> bool {
         let mut progress = false;
         while let Ok((mut stream, _)) = self.listener.accept() {
             self.poll
@@ -146,7 +146,7 @@ impl Origin {
                 stream,
                 unread: Vec::new(),
                 is_continued: false,
-                is_answered: false,
+                has_responded: false,
                 is_tunnel: false,
                 is_open: true,
             });
@@ -155,28 +155,28 @@ impl Origin {
         for connection in &mut self.connections {
             let (new, open) = read(&mut connection.stream, &mut connection.unread);
             progress |= new;
-            connection.parse(answer, &mut self.arrived);
+            connection.parse(scripted, &mut self.received);
             connection.is_open &= open;
         }
-        // Incomplete requests are examined when the exchange is over.
+        // Incomplete requests are parsed at the end of the exchange.
         self.connections.retain(|connection| connection.is_open || !connection.unread.is_empty());
         progress
     }
 
     /// Closes the connections with an incomplete request, and records the request.
-    fn end_broken(&mut self) {
+    fn close_incomplete(&mut self) {
         for connection in
             self.connections.extract_if(.., |connection| !connection.unread.is_empty())
         {
             if let Next::BrokenBody(request) = strict::next(&connection.unread) {
-                self.arrived.push(Arrived { request, is_complete: false });
+                self.received.push(ReceivedRequest { request, is_complete: false });
             }
         }
     }
 }
 
 impl Connection {
-    fn parse(&mut self, answer: &Answer, arrived: &mut Vec<Arrived>) {
+    fn parse(&mut self, scripted: &ScriptedResponse, received: &mut Vec<ReceivedRequest>) {
         while !self.unread.is_empty() {
             if self.is_tunnel {
                 self.unread.clear();
@@ -189,8 +189,8 @@ impl Connection {
                     if expects && !std::mem::replace(&mut self.is_continued, true) {
                         let _ = self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
                     }
-                    if answer.is_early && !std::mem::replace(&mut self.is_answered, true) {
-                        self.answer(&request, arrived.len(), answer);
+                    if scripted.is_early && !std::mem::replace(&mut self.has_responded, true) {
+                        self.respond(&request, received.len(), scripted);
                     }
                     return;
                 }
@@ -209,27 +209,27 @@ impl Connection {
             assert!(lengths + codings <= 1, "framed twice: {shown}");
             self.unread.drain(..length);
             self.is_continued = false;
-            if !std::mem::take(&mut self.is_answered) {
-                self.answer(&request, arrived.len(), answer);
+            if !std::mem::take(&mut self.has_responded) {
+                self.respond(&request, received.len(), scripted);
             }
-            arrived.push(Arrived { request, is_complete: true });
+            received.push(ReceivedRequest { request, is_complete: true });
         }
     }
 
-    /// Answers, and closes the connection if the end of the response is not certain.
-    fn answer(&mut self, request: &Request, number: usize, answer: &Answer) {
+    /// Responds, and closes the connection if the end of the response is not certain.
+    fn respond(&mut self, request: &Request, number: usize, scripted: &ScriptedResponse) {
         let is_probe = request.target.starts_with(b"/probe");
         let counted = match is_probe {
             true => counted(&request.target),
             false => counted(format!("answer {number}").as_bytes()),
         };
-        let bytes = answer.bytes.filter(|_| !is_probe).unwrap_or(&counted);
+        let bytes = scripted.bytes.filter(|_| !is_probe).unwrap_or(&counted);
         let _ = self.stream.write_all(bytes);
         let kind =
             if request.method == b"HEAD" { Kind::ResponseToHead } else { Kind::ResponseToGet };
         let status = final_status(kind, bytes);
         self.is_tunnel = status.as_deref() == Some(b"101");
-        if !is_probe && (answer.closes || status.is_none()) || self.is_tunnel {
+        if !is_probe && (scripted.closes || status.is_none()) || self.is_tunnel {
             let _ = self.stream.shutdown(Shutdown::Write);
         }
     }

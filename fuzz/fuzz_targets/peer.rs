@@ -54,14 +54,14 @@ fuzz_target!(|bytes: &[u8]| {
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         String::from_utf8_lossy(last).trim().to_owned()
     };
-    let visitor: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {forwarded}"));
-    let quoted = if visitor.is_ipv6() { format!("\"[{visitor}]\"") } else { visitor.to_string() };
+    let client: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {forwarded}"));
+    let quoted = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
     assert!(last("Forwarded").starts_with(&format!("for={quoted};")), "{forwarded}");
     // For version 1 this independent parser knows the address.
     let line = header.split(|byte| *byte == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
     if let ["PROXY", "TCP4" | "TCP6", source, ..] = *line.split(' ').collect::<Vec<_>>()
         && let Ok(source) = source.parse::<IpAddr>()
     {
-        assert_eq!(visitor, source.to_canonical(), "{forwarded}");
+        assert_eq!(client, source.to_canonical(), "{forwarded}");
     }
 });

@@ -8,8 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The origin's answer, and the last head that it received.
-static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// The origin's response, and the last head that it received.
+static SCRIPTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static REACHED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Starts the origin and the service, with these config lines in addition to the default ones.
@@ -29,8 +29,8 @@ pub fn start(keys: &str) -> SocketAddr {
                     }
                 }
                 REACHED.lock().expect("a lock").extend_from_slice(&head);
-                let answer = ANSWER.lock().expect("a lock").clone();
-                let _ = stream.write_all(&answer);
+                let scripted = SCRIPTED.lock().expect("a lock").clone();
+                let _ = stream.write_all(&scripted);
                 let _ = stream.shutdown(Shutdown::Write);
                 let _ = stream.read(&mut chunk);
             });
@@ -39,23 +39,23 @@ pub fn start(keys: &str) -> SocketAddr {
     proxy::start(upstream, keys)
 }
 
-/// Sends bytes on a new connection and half-closes it. The origin answers with `answer`. Returns the response, and
+/// Sends bytes on a new connection and half-closes it. The origin responds with `scripted`. Returns the response, and
 /// the head that reached the origin. If the request was rejected, the head may be that of the previous exchange.
-pub fn exchange(service: SocketAddr, bytes: &[u8], answer: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    *ANSWER.lock().expect("a lock") = answer.to_vec();
+pub fn exchange(service: SocketAddr, bytes: &[u8], scripted: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    *SCRIPTED.lock().expect("a lock") = scripted.to_vec();
     REACHED.lock().expect("a lock").clear();
-    let mut visitor = TcpStream::connect(service).expect("it listens");
-    visitor.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-    let _ = visitor.write_all(bytes);
-    let _ = visitor.shutdown(Shutdown::Write);
-    let mut got = Vec::new();
-    match visitor.read_to_end(&mut got) {
+    let mut client = TcpStream::connect(service).expect("it listens");
+    client.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let _ = client.write_all(bytes);
+    let _ = client.shutdown(Shutdown::Write);
+    let mut received = Vec::new();
+    match client.read_to_end(&mut received) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the connection does not end"),
         _ => {}
     }
-    let by_origin = answer.windows(4).any(|window| window == b" 503");
-    assert!(by_origin || !got.starts_with(b"HTTP/1.1 503"), "an internal error: {}", got.escape_ascii());
-    (got, REACHED.lock().expect("a lock").clone())
+    let by_origin = scripted.windows(4).any(|window| window == b" 503");
+    assert!(by_origin || !received.starts_with(b"HTTP/1.1 503"), "an internal error: {}", received.escape_ascii());
+    (received, REACHED.lock().expect("a lock").clone())
 }
 
 /// The values of the fields of this name in bytes that start with a head.

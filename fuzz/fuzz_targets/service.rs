@@ -23,22 +23,22 @@ static CONSENTED: AtomicBool = AtomicBool::new(false);
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
-    let (request, answer) = rest.split_at((usize::from(*first) * 4).min(rest.len()));
-    let (got, reached) = server::exchange(*SERVICE, request, answer);
+    let (request, scripted) = rest.split_at((usize::from(*first) * 4).min(rest.len()));
+    let (received, reached) = server::exchange(*SERVICE, request, scripted);
     let consents = bytes.windows(9).any(|window| window == b"consentry");
     if CONSENTED.swap(consents, Relaxed) || consents {
         return;
     }
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as i64 + 1;
-    for line in fields(&got, "set-cookie") {
+    for line in fields(&received, "set-cookie") {
         let cookie = SetCookie::parse(line);
-        assert!(cookie.name != b"_ga" || cookie.scope().deletes(now), "a tracker is set: {}", got.escape_ascii());
+        assert!(cookie.name != b"_ga" || cookie.scope().deletes(now), "a tracker is set: {}", received.escape_ascii());
     }
     for field in fields(&reached, "cookie") {
         assert!(pairs(field).all(|pair| pair.name != b"_ga"), "a tracker is sent: {}", reached.escape_ascii());
     }
     let whole = b"HTTP/1.1 200 OK\r\nSet-Cookie: PHPSESSID=1\r\nContent-Length: 0\r\n\r\n";
-    if answer == whole && got.starts_with(b"HTTP/1.1 200") && !reached.is_empty() {
-        assert!(fields(&got, "set-cookie").contains(&&b"PHPSESSID=1"[..]), "necessary passes: {}", got.escape_ascii());
+    if scripted == whole && received.starts_with(b"HTTP/1.1 200") && !reached.is_empty() {
+        assert!(fields(&received, "set-cookie").contains(&&b"PHPSESSID=1"[..]), "necessary passes: {}", received.escape_ascii());
     }
 });

@@ -39,7 +39,7 @@ const IDS: [(&str, &str); 2] = [("stats", "analytics"), ("ads", "targeting")];
 type Map = BTreeMap<String, Vec<String>>;
 
 /// The maximum that a source may grant.
-enum Most {
+enum Maximum {
     /// The result of the oracle for this tool's cookie.
     Tool(Map),
     /// The categories named by one of [`IDS`].
@@ -49,13 +49,13 @@ enum Most {
 
 struct Source {
     reader: Arc<ConsentReader>,
-    most: Most,
+    most: Maximum,
 }
 
 static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
     let tools = oracle::tools().map(|name| (name, tool(name)));
     let forms = FORMS.map(|(name, form, names)| (name, generic(form, names)));
-    let auto = Source { reader: reader("auto", ""), most: Most::Anything };
+    let auto = Source { reader: reader("auto", ""), most: Maximum::Anything };
     tools.chain(forms).chain([("auto", auto)]).collect()
 });
 
@@ -72,21 +72,21 @@ fn tool(name: &str) -> Source {
     let map: Map = if name == "consentry" { BTreeMap::new() } else { named.into() };
     let entries: Vec<String> = map.iter().map(|(id, names)| format!("\"{id}\" = {names:?}")).collect();
     let table = if map.is_empty() { String::new() } else { format!("[consent.{name}]\nmap = {{ {} }}\n", entries.join(", ")) };
-    Source { reader: reader(name, &table), most: Most::Tool(map) }
+    Source { reader: reader(name, &table), most: Maximum::Tool(map) }
 }
 
 fn generic(form: &str, names: bool) -> Source {
     let table = format!("[consent.generic]\ncookie = 'mine'\n{form}\nmap = {{ stats = 'analytics', ads = 'targeting' }}\n");
-    let most = if names { Most::Named } else { Most::Anything };
+    let most = if names { Maximum::Named } else { Maximum::Anything };
     Source { reader: reader("generic", &table), most }
 }
 
 impl Source {
     /// The maximum that a strict reader would grant. `None` without a limit.
-    fn at_most(&self, name: &str, bytes: &[u8]) -> Option<BTreeSet<String>> {
+    fn maximum_grants(&self, name: &str, bytes: &[u8]) -> Option<BTreeSet<String>> {
         match &self.most {
-            Most::Tool(map) => Some(oracle::at_most(name, bytes, map)),
-            Most::Named => {
+            Maximum::Tool(map) => Some(oracle::maximum_grants(name, bytes, map)),
+            Maximum::Named => {
                 let text = oracle::readings(bytes);
                 let named = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
                 let mut named: BTreeSet<String> = named.collect();
@@ -96,7 +96,7 @@ impl Source {
                 }
                 Some(named)
             }
-            Most::Anything => None,
+            Maximum::Anything => None,
         }
     }
 }
@@ -111,7 +111,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let consent = read(bytes);
     assert!(consent.granted.contains(Category::NECESSARY));
     assert!(consent.is_decided() || consent.granted == CategorySet::NECESSARY);
-    if let Some(most) = source.at_most(name, bytes) {
+    if let Some(most) = source.maximum_grants(name, bytes) {
         for granted in reader.categories.names_of(consent.granted).into_iter().skip(1) {
             assert!(most.contains(granted), "{granted} is granted but not in the cookie");
         }

@@ -229,10 +229,10 @@ impl<'a> Reader<'a> {
 
     fn sized(&mut self, size: usize, body: &mut Vec<u8>) -> Result<(), Stop> {
         let rest = &self.bytes[self.at..];
-        let taken = size.min(rest.len());
-        body.extend_from_slice(&rest[..taken]);
-        self.at += taken;
-        if taken < size { Err(Stop::Cut) } else { Ok(()) }
+        let count = size.min(rest.len());
+        body.extend_from_slice(&rest[..count]);
+        self.at += count;
+        if count < size { Err(Stop::Cut) } else { Ok(()) }
     }
 
     /// Parses a chunked body by RFC 9112 section 7.1. Lines end with CRLF.

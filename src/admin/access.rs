@@ -12,7 +12,7 @@ use crate::http::{Authority, is_named_origin, normalised_host};
 
 /// Access rules of the admin listener.
 #[derive(Debug, Default)]
-pub(crate) struct Access {
+pub(crate) struct AdminAccess {
     /// The required token, if any.
     pub token: Option<AdminToken>,
     /// Allowed host names besides IP addresses and `localhost`, in lower case.
@@ -30,7 +30,7 @@ pub(super) enum Denied {
     Token,
 }
 
-impl Access {
+impl AdminAccess {
     /// The access rules of the listener settings.
     pub(crate) fn of(listen: &Listen) -> Self {
         Self { token: listen.admin_token.clone(), hosts: listen.admin_hosts.clone() }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn check(access: &Access, fields: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+    fn check(access: &AdminAccess, fields: &[(&'static str, &'static str)]) -> Result<(), Denied> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn host_names_open_to_dns_rebinding_are_rejected() {
-        let access = Access { hosts: vec!["consentry.svc".to_owned()], ..Access::default() };
+        let access =
+            AdminAccess { hosts: vec!["consentry.svc".to_owned()], ..AdminAccess::default() };
         for host in [
             "127.0.0.1:9090",
             "10.1.2.3",
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn cross_origin_requests_are_rejected() {
-        let access = Access::default();
+        let access = AdminAccess::default();
         for (origin, expected) in [
             ("http://127.0.0.1:9090", Ok(())),
             ("https://127.0.0.1:9090", Ok(())),
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn with_a_token_any_host_is_accepted_but_the_token_is_required() {
         let token = Some(AdminToken("0123456789abcdef".to_owned()));
-        let access = Access { token, ..Access::default() };
+        let access = AdminAccess { token, ..AdminAccess::default() };
         let authorization = ("authorization", "Bearer 0123456789abcdef");
         assert_eq!(check(&access, &[("host", "metrics.example"), authorization]), Ok(()));
         assert_eq!(check(&access, &[("host", "127.0.0.1")]), Err(Denied::Token));

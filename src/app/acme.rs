@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::config::settings::Acme;
 use crate::tls::AcmeCertificate;
 
-type State = AcmeState<std::io::Error>;
+type IoAcmeState = AcmeState<std::io::Error>;
 type Event = Result<EventOk, EventError<std::io::Error, std::io::Error>>;
 
 /// Time limits of an order without a result: the first one, and the maximum. The library pauses for up to 18 hours
@@ -35,7 +35,7 @@ const CACHE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct AcmeTask {
     acme: Acme,
     client: Arc<ClientConfig>,
-    state: State,
+    state: IoAcmeState,
     resolver: Arc<Resolver>,
     time_limit: Duration,
 }
@@ -74,7 +74,7 @@ pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AcmeCertificate, AcmeTask)
     Ok((acme_certificate, AcmeTask { acme, client, state, resolver, time_limit: FIRST_TIME_LIMIT }))
 }
 
-fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
+fn state(acme: &Acme, client: &Arc<ClientConfig>) -> IoAcmeState {
     AcmeConfig::new_with_client_config(&acme.domains, Arc::clone(client))
         .contact(&acme.contact)
         .directory(&acme.directory)

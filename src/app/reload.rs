@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::snapshot::{ProcessState, gauges, labels, restart_only};
-use crate::admin::{Access, Admin};
+use crate::admin::{Admin, AdminAccess};
 use crate::config::{self, Config, ConfigError, Overrides, WatchedFile};
 use crate::proxy::Snapshot;
 
@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// The source of a config.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ConfigSource {
     pub(super) path: PathBuf,
     pub(super) overrides: Overrides,
     pub(super) adapt: fn(Config) -> Config,
@@ -37,7 +37,7 @@ pub(super) struct Reloader {
 
 /// State of a reload, shared with the thread that runs it.
 struct Core {
-    source: Source,
+    source: ConfigSource,
     process_state: ProcessState,
     snapshot: Arc<ArcSwap<Snapshot>>,
     admin: Arc<Admin>,
@@ -46,7 +46,7 @@ struct Core {
 impl Reloader {
     /// Watches the files of the current config.
     pub(super) fn new(
-        source: Source,
+        source: ConfigSource,
         process_state: ProcessState,
         (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
         files: Vec<WatchedFile>,
@@ -106,7 +106,7 @@ impl Core {
                 "changes to listen addresses, workers, log, receipts and tls.acme require a restart"
             );
         }
-        let access = Access::of(&config.listen);
+        let access = AdminAccess::of(&config.listen);
         let previous = self.snapshot.load_full();
         let counters = self.process_state.metrics.next_generation(labels(&config));
         match self.process_state.snapshot(config, counters, Some(&previous)) {

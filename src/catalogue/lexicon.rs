@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::name_kind::Kind;
-use super::prefix_tree::Tree;
+use super::prefix_tree::PrefixTree;
 
 /// The meaning of a single word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,7 @@ const UNREACHED: usize = usize::MAX;
 
 /// The word list as a prefix tree.
 pub(super) struct Lexicon {
-    tree: Tree,
+    tree: PrefixTree,
     pub(super) words: Vec<(&'static str, Word)>,
 }
 
@@ -167,7 +167,7 @@ impl Lexicon {
 }
 
 pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut lexicon = Lexicon { tree: Tree::default(), words: Vec::new() };
+    let mut lexicon = Lexicon { tree: PrefixTree::default(), words: Vec::new() };
     for (word, texts) in WORDS {
         for text in texts.split_ascii_whitespace() {
             if let Some(items) = lexicon.tree.insert(text.bytes()) {

@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 
 use super::glob::Glob;
 use super::pattern::{Part, Pattern};
-use super::prefix_tree::Tree;
+use super::prefix_tree::PrefixTree;
 use super::rule::RulePriority;
 
 /// The precedence of a matching rule: the greatest value wins, for cookies and beacons alike.
@@ -63,12 +63,12 @@ impl Weight {
 pub(crate) struct Matcher<T> {
     /// The first item of each exact name, which links to the others.
     exact: HashMap<Box<[u8]>, usize, RandomState>,
-    prefixes: Tree,
+    prefixes: PrefixTree,
     /// The wildcard patterns below a node of `prefixes`.
-    suffixes: Vec<Tree>,
+    suffixes: Vec<PrefixTree>,
     /// The other wildcard patterns.
     affix_group: Option<AffixGroup>,
-    items: Vec<Item<T>>,
+    items: Vec<MatcherItem<T>>,
     best_wildcard_tier: Option<RulePriority>,
 }
 
@@ -84,7 +84,7 @@ struct AffixGroup {
 }
 
 #[derive(Debug)]
-struct Item<T> {
+struct MatcherItem<T> {
     precedence: Precedence,
     /// `None` for an exact name.
     glob: Option<Glob>,
@@ -97,7 +97,7 @@ impl<T> Default for Matcher<T> {
     fn default() -> Self {
         Self {
             exact: HashMap::default(),
-            prefixes: Tree::default(),
+            prefixes: PrefixTree::default(),
             suffixes: Vec::new(),
             affix_group: None,
             items: Vec::new(),
@@ -124,7 +124,8 @@ impl<T> Matcher<T> {
             let glob = items.get(index).and_then(|item| item.glob.as_ref());
             glob.into_iter().flat_map(Glob::literals)
         };
-        let crowds = || suffixes.iter().flat_map(Tree::numbers).filter(|all| all.len() > MAX_ALIKE);
+        let crowds =
+            || suffixes.iter().flat_map(PrefixTree::numbers).filter(|all| all.len() > MAX_ALIKE);
         let mut frequency = HashMap::<&[u8], usize>::new();
         for literal in crowds().flatten().flat_map(|index| literals_of(*index)) {
             *frequency.entry(literal).or_default() += 1;
@@ -144,7 +145,7 @@ impl<T> Matcher<T> {
         // Too many literals for an automaton: the patterns stay in the trees.
         let Ok(literals) = AhoCorasick::new(literals) else { return };
         let has_literal = |index: &usize| literals_of(*index).next().is_some();
-        let crowded = suffixes.iter_mut().flat_map(Tree::numbers_mut);
+        let crowded = suffixes.iter_mut().flat_map(PrefixTree::numbers_mut);
         for numbers in crowded.filter(|all| all.len() > MAX_ALIKE) {
             numbers.retain(|index| !has_literal(index));
         }
@@ -164,7 +165,7 @@ impl<T> Matcher<T> {
                 Some(below) => *below,
                 None => {
                     nodes.push(below_next);
-                    self.suffixes.push(Tree::default());
+                    self.suffixes.push(PrefixTree::default());
                     below_next
                 }
             };
@@ -178,7 +179,7 @@ impl<T> Matcher<T> {
         } else {
             next = self.link(pattern.as_str().as_bytes(), index, precedence);
         }
-        self.items.push(Item { precedence, glob, next, value });
+        self.items.push(MatcherItem { precedence, glob, next, value });
     }
 
     /// Links an item under its exact name, by precedence. Returns the item that follows.
@@ -187,7 +188,7 @@ impl<T> Matcher<T> {
             self.exact.insert(name.into(), index);
             return None;
         };
-        let wins = |items: &[Item<T>], at: usize| {
+        let wins = |items: &[MatcherItem<T>], at: usize| {
             items.get(at).is_some_and(|item| item.precedence > precedence)
         };
         if !wins(&self.items, *first) {
@@ -215,7 +216,7 @@ impl<T> Matcher<T> {
 
     /// All values, by descending precedence.
     pub(super) fn by_precedence(&self) -> impl Iterator<Item = &T> {
-        let mut items: Vec<&Item<T>> = self.items.iter().collect();
+        let mut items: Vec<&MatcherItem<T>> = self.items.iter().collect();
         items.sort_by_key(|item| Reverse(item.precedence));
         items.into_iter().map(|item| &item.value)
     }
@@ -257,7 +258,7 @@ impl<T> Matcher<T> {
     }
 
     /// The items of an exact name, by descending precedence.
-    fn exact_items(&self, name: &[u8]) -> impl Iterator<Item = &Item<T>> {
+    fn exact_items(&self, name: &[u8]) -> impl Iterator<Item = &MatcherItem<T>> {
         let first = self.exact.get(name).and_then(|index| self.items.get(*index));
         std::iter::successors(first, |item| item.next.and_then(|next| self.items.get(next)))
     }
@@ -265,7 +266,7 @@ impl<T> Matcher<T> {
     /// Calls `found` with candidate wildcard patterns: those with a matching literal prefix and
     /// suffix, or with a rare literal that the name contains. Includes all matching patterns,
     /// possibly repeatedly.
-    fn each_wildcard<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a Item<T>)) {
+    fn each_wildcard<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a MatcherItem<T>)) {
         self.prefixes.walk(name.iter().copied(), |below| {
             let Some(tree) = self.suffixes.get(below) else { return };
             tree.walk(name.iter().rev().copied(), |index| {

@@ -2,24 +2,24 @@
 
 /// A prefix tree with numbers at its nodes.
 #[derive(Debug)]
-pub(super) struct Tree {
-    nodes: Vec<Node>,
+pub(super) struct PrefixTree {
+    nodes: Vec<PrefixNode>,
 }
 
 #[derive(Debug, Default)]
-struct Node {
+struct PrefixNode {
     /// The child nodes by byte, sorted.
     next: Vec<(u8, u32)>,
     items: Vec<usize>,
 }
 
-impl Default for Tree {
+impl Default for PrefixTree {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![PrefixNode::default()] }
     }
 }
 
-impl Tree {
+impl PrefixTree {
     /// Adds a path and returns the numbers at its last node.
     pub(super) fn insert(&mut self, path: impl Iterator<Item = u8>) -> Option<&mut Vec<usize>> {
         let mut at = 0;
@@ -30,7 +30,7 @@ impl Tree {
                 Ok(found) => node.next.get(found).map_or(at, |(_, to)| *to as usize),
                 Err(index) => {
                     node.next.insert(index, (byte, u32::try_from(fresh).unwrap_or(u32::MAX)));
-                    self.nodes.push(Node::default());
+                    self.nodes.push(PrefixNode::default());
                     fresh
                 }
             };

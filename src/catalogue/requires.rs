@@ -72,7 +72,7 @@ impl Companion {
 /// The context of a cookie: the message that contains it.
 #[derive(Debug)]
 pub struct CookieContext<'a> {
-    source: Source<'a>,
+    source: ContextSource<'a>,
     searches: Cell<u32>,
     /// The cookies of the request.
     sent: Option<&'a Cookies<'a>>,
@@ -98,7 +98,7 @@ impl SetCookieLines for Vec<&[u8]> {
 }
 
 #[derive(Debug)]
-enum Source<'a> {
+enum ContextSource<'a> {
     Name,
     Benefit,
     Script,
@@ -107,34 +107,34 @@ enum Source<'a> {
 }
 
 impl<'a> CookieContext<'a> {
-    fn new(source: Source<'a>) -> Self {
+    fn new(source: ContextSource<'a>) -> Self {
         Self { source, searches: Cell::new(0), sent: None, listed: OnceCell::new() }
     }
 
     /// A name alone, as if the cookie were sent alone.
     pub fn name() -> Self {
-        Self::new(Source::Name)
+        Self::new(ContextSource::Name)
     }
 
     /// A cookie that the browser may store, in addition to those it sent. All conditions count as
     /// met, so that no cookie is deleted by mistake.
     pub fn assuming_companions(cookies: &'a Cookies<'a>) -> Self {
-        Self { sent: Some(cookies), ..Self::new(Source::Benefit) }
+        Self { sent: Some(cookies), ..Self::new(ContextSource::Benefit) }
     }
 
     /// A cookie that a script writes, which cannot be `HttpOnly`.
     pub fn script() -> Self {
-        Self::new(Source::Script)
+        Self::new(ContextSource::Script)
     }
 
     /// The cookies of a request.
     pub fn request(cookies: &'a Cookies<'a>) -> Self {
-        Self { sent: Some(cookies), ..Self::new(Source::Request(cookies)) }
+        Self { sent: Some(cookies), ..Self::new(ContextSource::Request(cookies)) }
     }
 
     /// The `Set-Cookie` lines in the headers or trailers of a response, at `now` (Unix seconds).
     pub fn response(lines: &'a dyn SetCookieLines, now: i64) -> Self {
-        Self::new(Source::Response(lines, now))
+        Self::new(ContextSource::Response(lines, now))
     }
 
     /// Whether a list of presumed cookies in the request contains this name.
@@ -150,10 +150,10 @@ impl<'a> CookieContext<'a> {
             return false;
         }
         match &self.source {
-            Source::Name | Source::Script => false,
-            Source::Benefit => true,
-            Source::Request(cookies) => cookies.pairs().any(|pair| is(pair.name)),
-            Source::Response(lines, now) => lines.any(&|line| {
+            ContextSource::Name | ContextSource::Script => false,
+            ContextSource::Benefit => true,
+            ContextSource::Request(cookies) => cookies.pairs().any(|pair| is(pair.name)),
+            ContextSource::Response(lines, now) => lines.any(&|line| {
                 let cookie = SetCookie::parse(line);
                 is(cookie.name) && !cookie.scope().deletes(*now)
             }),
@@ -173,10 +173,10 @@ impl Requires {
         if names::is_tracking_name(wild) {
             return false;
         }
-        if self.http_only && matches!(context.source, Source::Script) {
+        if self.http_only && matches!(context.source, ContextSource::Script) {
             return false;
         }
-        if let (Some(cookie), Source::Response(_, now)) = (set, &context.source)
+        if let (Some(cookie), ContextSource::Response(_, now)) = (set, &context.source)
             && !self.allows(cookie, *now)
         {
             return false;

@@ -11,15 +11,15 @@ use crate::config::toml_writer::write_rule;
 
 /// Manage cookie catalogues
 #[derive(Debug, clap::Args)]
-pub(super) struct Catalogue {
+pub(super) struct CatalogueArgs {
     #[command(subcommand)]
-    command: Command,
+    command: CatalogueCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
-    Import(Import),
-    Stats(Stats),
+enum CatalogueCommand {
+    Import(ImportArgs),
+    Stats(StatsArgs),
 }
 
 /// Show the number, completeness and age of catalogue entries
@@ -27,7 +27,7 @@ enum Command {
 /// One line per file: cookies, beacons, hosts, the share of cookies with provider, purpose, lifetime and source, and the
 /// date of the last review. Below, the cookies by category.
 #[derive(Debug, clap::Args)]
-struct Stats {
+struct StatsArgs {
     /// Catalogue files [default: the built-in catalogue]
     files: Vec<PathBuf>,
     /// Print a JSON object
@@ -40,7 +40,7 @@ struct Stats {
 /// The category table is printed to standard error. Invalid rows are reported there with their line
 /// number and cause exit code 1; all other rows are imported.
 #[derive(Debug, clap::Args)]
-struct Import {
+struct ImportArgs {
     /// CSV file
     file: PathBuf,
     /// Category mapping, such as "Functional=necessary"; can be repeated
@@ -51,16 +51,16 @@ struct Import {
     merge: Option<PathBuf>,
 }
 
-impl Catalogue {
+impl CatalogueArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         match self.command {
-            Command::Import(command) => command.execute(),
-            Command::Stats(command) => command.execute(),
+            CatalogueCommand::Import(command) => command.execute(),
+            CatalogueCommand::Stats(command) => command.execute(),
         }
     }
 }
 
-impl Import {
+impl ImportArgs {
     fn execute(self) -> Result<(), CliError> {
         let table = category_table(&self.map).map_err(CliError::Usage)?;
         let name = self.file.display();
@@ -113,7 +113,7 @@ impl Import {
     }
 }
 
-impl Stats {
+impl StatsArgs {
     fn execute(self) -> Result<(), CliError> {
         let files = match self.files.as_slice() {
             [] => built_in(),

@@ -14,13 +14,13 @@ use crate::policy::Unclassified;
 
 /// Check a config file: print a summary, or every error with file, line and key (exit code 2)
 #[derive(Debug, clap::Args)]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     /// Config file (TOML)
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
 }
 
-impl Check {
+impl CheckArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let config = config::load(&self.config, &Overrides::default())?;
         for warning in &config.warnings {

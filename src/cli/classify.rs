@@ -13,7 +13,7 @@ use crate::config::settings::FilterSettings;
 ///
 /// Prints one line per cookie: name, category, vendor and matching rule, separated by tabs.
 #[derive(Debug, clap::Args)]
-pub(super) struct Classify {
+pub(super) struct ClassifyArgs {
     #[command(flatten)]
     config: LookupArgs,
     /// Print one JSON object per line
@@ -38,7 +38,7 @@ struct Classified<'a> {
     requires: Option<&'a Requires>,
 }
 
-impl Classify {
+impl ClassifyArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(None)?;
         let Some(site) = config.sites.first() else { return Ok(()) };

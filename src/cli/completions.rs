@@ -8,12 +8,12 @@ use super::error::CliError;
 
 /// Print shell completions
 #[derive(Debug, clap::Args)]
-pub(super) struct Completions {
+pub(super) struct CompletionsArgs {
     /// Shell
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub(super) fn execute(self, mut arguments: clap::Command) -> Result<(), CliError> {
         // Into memory first: the generator panics when its output is closed.
         let mut script = Vec::new();

@@ -16,7 +16,7 @@ use crate::cookie::Cookies;
 /// Prints one JSON object per line: `decided`, the consent source, the granted categories and the
 /// reason.
 #[derive(Debug, clap::Args)]
-pub(super) struct Consent {
+pub(super) struct ConsentArgs {
     #[command(flatten)]
     config: LookupArgs,
     /// Read only this consent source
@@ -43,7 +43,7 @@ pub(super) struct Consent {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ConsentLine<'a> {
     decided: bool,
     source: Option<&'a str>,
     granted: Vec<&'a str>,
@@ -59,18 +59,18 @@ struct RequestFacts<'a> {
     now: i64,
 }
 
-impl Consent {
+impl ConsentArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(self.source.map(|source| vec![source]))?;
         let Some(site) = config.sites.first() else { return Ok(()) };
-        let visitor = RequestFacts {
+        let facts = RequestFacts {
             signals: Signals { gpc: self.gpc, dnt: self.dnt },
             region: self.region.as_deref().map(str::as_bytes),
             now: self.at.unwrap_or_else(unix_now),
         };
         let mut out = BufWriter::new(io::stdout().lock());
         for header in lines(self.header.into_iter().collect()) {
-            write(&site.filter.reader, &header?, &visitor, self.json, &mut out)?;
+            write(&site.filter.reader, &header?, &facts, self.json, &mut out)?;
         }
         Ok(out.flush()?)
     }
@@ -79,7 +79,7 @@ impl Consent {
 fn write(
     reader: &ConsentReader,
     header: &[u8],
-    visitor: &RequestFacts<'_>,
+    facts: &RequestFacts<'_>,
     modes: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -88,9 +88,9 @@ fn write(
         Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
         _ => header,
     };
-    let RequestFacts { signals, region, now } = *visitor;
+    let RequestFacts { signals, region, now } = *facts;
     let consent = reader.read(&Cookies::new([value]), signals, region, now);
-    let line = Line {
+    let line = ConsentLine {
         decided: consent.is_decided(),
         source: reader.source_name(&consent),
         granted: reader.categories.names_of(consent.granted),

@@ -12,7 +12,7 @@ use crate::consent::{CategorySet, ConsentReader};
 
 /// Print a consent cookie as NAME=VALUE, signed if the config has a key
 #[derive(Debug, clap::Args)]
-pub(super) struct Cookie {
+pub(super) struct CookieArgs {
     #[command(flatten)]
     config: LookupArgs,
     /// Granted categories, separated by commas; empty for necessary only
@@ -23,7 +23,7 @@ pub(super) struct Cookie {
     notice: Option<Date>,
 }
 
-impl Cookie {
+impl CookieArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(None)?;
         let Some(site) = config.sites.first() else { return Ok(()) };

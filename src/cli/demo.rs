@@ -14,13 +14,13 @@ use crate::proxy::Listener;
 
 /// Run a small tracking site behind the proxy and print commands to try
 #[derive(Debug, clap::Args)]
-pub(super) struct Demo {
+pub(super) struct DemoArgs {
     /// Listen address [default: 127.0.0.1:8080, or a free port if 8080 is in use]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 }
 
-impl Demo {
+impl DemoArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let origin = site::start()?;
         let listen = self.listen.unwrap_or_else(|| {

@@ -10,7 +10,7 @@ use crate::config::settings::{AdminAddress, Mode, unix_path};
 
 /// Run the filter as Envoy's external processor (gRPC) until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
-pub(super) struct ExtProc {
+pub(super) struct ExtProcArgs {
     /// Config file (TOML); `listen.http`, `listen.https` and `upstream` are ignored
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct ExtProc {
     mode: Option<Mode>,
 }
 
-impl ExtProc {
+impl ExtProcArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let Self { config, listen, admin, mode } = self;
         let overrides = Overrides { listen: None, upstream: None, admin, mode, sources: None };

@@ -7,7 +7,7 @@ use super::error::CliError;
 
 /// Check the readiness of a running proxy: exit code 0, or 1 with the reason
 #[derive(Debug, clap::Args)]
-pub(super) struct Health {
+pub(super) struct HealthArgs {
     #[command(flatten)]
     admin: AdminUrl,
     /// Check liveness instead of readiness
@@ -15,7 +15,7 @@ pub(super) struct Health {
     live: bool,
 }
 
-impl Health {
+impl HealthArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let path = if self.live { "/livez" } else { "/readyz" };
         let text = self.admin.text(path)?;

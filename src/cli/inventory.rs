@@ -9,7 +9,7 @@ use super::error::CliError;
 
 /// List cookies and beacons seen by a running proxy
 #[derive(Debug, clap::Args)]
-pub(super) struct Inventory {
+pub(super) struct InventoryArgs {
     #[command(flatten)]
     admin: AdminSites,
     /// Print the inventory as JSON
@@ -22,7 +22,7 @@ const COLUMNS: [&str; 9] =
 
 const HELD_BACK: [&str; 6] = ["NAME", "CATEGORY", "VENDOR", "KIND", "TIMES", "LAST SEEN"];
 
-impl Inventory {
+impl InventoryArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let sites = self.admin.inventory()?;
         let mut out = BufWriter::new(io::stdout().lock());

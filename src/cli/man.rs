@@ -7,12 +7,12 @@ use super::error::CliError;
 
 /// Write the manual pages to a folder: consentry.1, and one page per command
 #[derive(Debug, clap::Args)]
-pub(super) struct Man {
+pub(super) struct ManArgs {
     /// Existing folder
     folder: PathBuf,
 }
 
-impl Man {
+impl ManArgs {
     pub(super) fn execute(self, arguments: clap::Command) -> Result<(), CliError> {
         Ok(write(arguments, &self.folder)?)
     }

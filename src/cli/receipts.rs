@@ -21,17 +21,17 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// Read and erase receipts of visitors' decisions
 #[derive(Debug, clap::Args)]
-pub(super) struct Receipts {
+pub(super) struct ReceiptsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: ReceiptsCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum ReceiptsCommand {
     /// Print receipts as JSON lines, oldest first
     Export {
         #[command(flatten)]
-        config: Config,
+        config: ConfigArgs,
         /// Limit to receipts recorded at this time or later: Unix seconds, a date or RFC 3339
         #[arg(long, value_name = "TIME", value_parser = time)]
         since: Option<i64>,
@@ -39,14 +39,14 @@ enum Command {
     /// Print one receipt; the visitor's consent cookie contains the receipt id
     Show {
         #[command(flatten)]
-        config: Config,
+        config: ConfigArgs,
         /// Receipt id: 32 hexadecimal digits
         id: String,
     },
     /// Erase one receipt from the store and the spool, for example on a visitor's request
     Erase {
         #[command(flatten)]
-        config: Config,
+        config: ConfigArgs,
         /// Receipt id: 32 hexadecimal digits
         #[arg(value_parser = id)]
         id: String,
@@ -54,29 +54,29 @@ enum Command {
     /// Print the texts referenced by receipts, one JSON line per site and language
     Texts {
         #[command(flatten)]
-        config: Config,
+        config: ConfigArgs,
     },
 }
 
 #[derive(Debug, clap::Args)]
-struct Config {
+struct ConfigArgs {
     /// Config file (TOML) with the receipt store
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
 }
 
-impl Receipts {
+impl ReceiptsArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         match self.command {
-            Command::Export { config, since } => export(&settings_of(&config)?, since),
-            Command::Show { config, id } => show(&settings_of(&config)?, &id),
-            Command::Erase { config, id } => erase(&settings_of(&config)?, &id),
-            Command::Texts { config } => texts(&config),
+            ReceiptsCommand::Export { config, since } => export(&settings_of(&config)?, since),
+            ReceiptsCommand::Show { config, id } => show(&settings_of(&config)?, &id),
+            ReceiptsCommand::Erase { config, id } => erase(&settings_of(&config)?, &id),
+            ReceiptsCommand::Texts { config } => texts(&config),
         }
     }
 }
 
-fn settings_of(config: &Config) -> Result<settings::ReceiptSettings, CliError> {
+fn settings_of(config: &ConfigArgs) -> Result<settings::ReceiptSettings, CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
     config.receipts.ok_or_else(|| CliError::Usage("no [receipts] in the config".to_owned()))
 }
@@ -150,7 +150,7 @@ fn erase(settings: &settings::ReceiptSettings, id: &str) -> Result<(), CliError>
     )))
 }
 
-fn texts(config: &Config) -> Result<(), CliError> {
+fn texts(config: &ConfigArgs) -> Result<(), CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
     let mut out = BufWriter::new(io::stdout().lock());
     for site in &config.sites {

@@ -14,7 +14,7 @@ use crate::telemetry::start_log;
 
 /// Run the proxy until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// Config file (TOML)
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(super) struct Run {
     mode: Option<Mode>,
 }
 
-impl Run {
+impl RunArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let Self { config: path, listen, upstream, admin, mode } = self;
         let overrides = Overrides { listen, upstream, admin, mode, sources: None };

@@ -7,9 +7,9 @@ use crate::config;
 
 /// Print the JSON Schema of the config, for editors and taplo
 #[derive(Debug, clap::Args)]
-pub(super) struct Schema {}
+pub(super) struct SchemaArgs {}
 
-impl Schema {
+impl SchemaArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         Ok(writeln!(io::stdout().lock(), "{:#}", config::schema())?)
     }

@@ -14,12 +14,12 @@ use crate::config::toml_writer::{RuleToml, write_rule};
 /// Prints TOML for the config or a `catalogue` file. Review each rule before use: only the site's
 /// owner knows the purpose of a cookie.
 #[derive(Debug, clap::Args)]
-pub(super) struct Suggest {
+pub(super) struct SuggestArgs {
     #[command(flatten)]
     admin: AdminSites,
 }
 
-impl Suggest {
+impl SuggestArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let sites = self.admin.inventory()?;
         let mut out = BufWriter::new(io::stdout().lock());

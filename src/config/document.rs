@@ -19,10 +19,10 @@ use crate::config::spanned::{Spanned, Text};
 const MAX_PROBLEMS: usize = 100;
 
 /// The file being resolved, with its problems so far.
-pub(super) type Ctx<'a, 'text> = &'a mut Document<'text>;
+pub(super) type Ctx<'a, 'text> = &'a mut ConfigDocument<'text>;
 
 /// A parsed file and its problems.
-pub(super) struct Document<'a> {
+pub(super) struct ConfigDocument<'a> {
     pub(super) file: String,
     text: &'a str,
     /// The keys, without those that have invalid values.
@@ -38,9 +38,9 @@ pub(super) struct Document<'a> {
 pub(super) fn read<'a, T: DeserializeOwned + Default>(
     file: &str,
     text: &'a str,
-) -> (Document<'a>, T) {
+) -> (ConfigDocument<'a>, T) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut document = Document {
+    let mut document = ConfigDocument {
         file: file.to_owned(),
         text,
         table,
@@ -71,7 +71,7 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
     (document, T::default())
 }
 
-impl<'a> Document<'a> {
+impl<'a> ConfigDocument<'a> {
     /// The keys and values, without invalid ones.
     pub(super) fn table(&self) -> &DeTable<'a> {
         self.table.get_ref()

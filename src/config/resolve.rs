@@ -22,7 +22,7 @@ use defaults::Defaults;
 
 use super::catalogue_file::{Rules, named_category};
 use super::diagnostic::Diagnostic;
-use super::document::{Ctx, Document};
+use super::document::{ConfigDocument, Ctx};
 use super::merge;
 use super::overrides::Overrides;
 use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
@@ -125,7 +125,11 @@ pub(super) fn resolve(
 
 /// Warns about user rules that require consent for cookies which the catalogue files classify as necessary.
 /// Stripping such a cookie can log a visitor out.
-fn warnings(document: &Document<'_>, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+fn warnings(
+    document: &ConfigDocument<'_>,
+    common: &Defaults,
+    sites: &[SiteConfig],
+) -> Vec<Diagnostic> {
     let files =
         common.rules.cookies.iter().filter(|rule| matches!(rule.tier, RulePriority::Catalogue(_)));
     let necessary: Vec<&str> = files
@@ -156,7 +160,7 @@ fn warnings(document: &Document<'_>, common: &Defaults, sites: &[SiteConfig]) ->
 }
 
 /// Warns about an admin listener without access control.
-fn unguarded(document: &Document<'_>, listen: &Listen) -> Option<Diagnostic> {
+fn unguarded(document: &ConfigDocument<'_>, listen: &Listen) -> Option<Diagnostic> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
     let message = format!(
@@ -167,7 +171,7 @@ fn unguarded(document: &Document<'_>, listen: &Listen) -> Option<Diagnostic> {
 
 /// Warns about receipts that are deleted while the consent that they prove is still valid on some site.
 fn short_retention(
-    document: &Document<'_>,
+    document: &ConfigDocument<'_>,
     receipts: Option<&ReceiptSettings>,
     sites: &[SiteConfig],
 ) -> Option<Diagnostic> {
@@ -180,7 +184,7 @@ fn short_retention(
 }
 
 /// Warns about upstreams whose certificates are not verified.
-fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+fn unverified(document: &ConfigDocument<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> {
     let insecure = |site: &&SiteConfig| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
     let warn = |site: &SiteConfig| {
         let message = format!(
@@ -193,7 +197,7 @@ fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> 
 }
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
-fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
+fn conflicts(document: &ConfigDocument<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
     let mut rules_by_name: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;

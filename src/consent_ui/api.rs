@@ -14,7 +14,7 @@ use super::activation::is_activated;
 use super::context::SiteContext;
 use super::error::{ConsentUiError, allow};
 use super::posted_body::{JSON, PostedBody, URL_ENCODED, allowed, posted};
-use super::record_decision::{Decision, decide};
+use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::json;
 use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
@@ -46,7 +46,7 @@ impl PostedBody for DecisionBody {
 
 /// The response body.
 #[derive(Debug, Serialize)]
-struct State<'a> {
+struct ConsentResponse<'a> {
     decided: bool,
     /// The time of the decision, if known.
     decided_at: Option<String>,
@@ -62,7 +62,7 @@ struct State<'a> {
 pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -74,7 +74,7 @@ where
     let reader = site.reader();
     if request.method() != Method::POST {
         let headers = request.headers();
-        let consent = site.consent(headers, visitor.trusted, visitor.now);
+        let consent = site.consent(headers, info.trusted, info.now);
         return Ok(state_response(reader, consent, headers));
     }
     let activated = is_activated(request.headers());
@@ -83,9 +83,9 @@ where
         return Err(ConsentUiError::NotActivated);
     }
     let granted = allowed(reader, &granted)?;
-    let (decided_at, how) = (visitor.now, DecisionChannel::Api);
-    let decision = Decision { granted, decided_at, how, language: None, texts: None };
-    let recorded = decide(site, &headers, decision, visitor).await?;
+    let (decided_at, how) = (info.now, DecisionChannel::Api);
+    let decision = PostedDecision { granted, decided_at, how, language: None, texts: None };
+    let recorded = decide(site, &headers, decision, info).await?;
     let mut response = state_response(reader, recorded.consent, &headers);
     recorded.add_to(response.headers_mut());
     Ok(response)
@@ -99,7 +99,7 @@ fn state_response(
     let signals = Signals::of(headers);
     let Consent { granted, .. } = consent;
     let at = consent.decided_at.filter(|_| consent.is_decided());
-    let state = State {
+    let state = ConsentResponse {
         decided: consent.is_decided(),
         decided_at: at.and_then(rfc3339),
         granted: reader.categories.names_of(granted),

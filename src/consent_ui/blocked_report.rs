@@ -25,13 +25,13 @@ const MAX_NAMES: usize = 64;
 /// The posted report.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Report {
+struct BlockedReport {
     cookies: Vec<String>,
     storage: Vec<String>,
     hosts: Vec<String>,
 }
 
-impl PostedBody for Report {
+impl PostedBody for BlockedReport {
     const MEDIA_TYPES: &'static [&'static str] = &JSON;
 
     fn read(_: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
@@ -43,27 +43,27 @@ impl PostedBody for Report {
 pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let (headers, report) = posted_body::<Report, B>(request).await?;
+    let (headers, report) = posted_body::<BlockedReport, B>(request).await?;
     let inventory = site.filter.inventory();
     for (kind, names) in
         [(BlockedKind::Cookie, &report.cookies), (BlockedKind::Storage, &report.storage)]
     {
         for name in names.iter().take(MAX_NAMES) {
-            inventory.record_blocked(kind, name, visitor.now);
+            inventory.record_blocked(kind, name, info.now);
         }
     }
-    let granted = site.consent(&headers, visitor.trusted, visitor.now).granted;
+    let granted = site.consent(&headers, info.trusted, info.now).granted;
     let own = named_host(&headers).unwrap_or_default();
     let catalogue = &site.filter.settings().policy.catalogue;
     for host in report.hosts.iter().take(MAX_NAMES) {
         let entry = catalogue.third_party(host, own, &format!("https://{host}/"), "other");
         if entry.is_some_and(|entry| !permits(granted, entry.category)) {
-            inventory.record_blocked(BlockedKind::Host, host, visitor.now);
+            inventory.record_blocked(BlockedKind::Host, host, info.now);
         }
     }
     Ok(empty(StatusCode::NO_CONTENT))

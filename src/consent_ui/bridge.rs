@@ -18,7 +18,7 @@ use tower::BoxError;
 use super::context::SiteContext;
 use super::error::ConsentUiError;
 use super::posted_body::{JsonBody, posted};
-use super::record_decision::{Decision, decide};
+use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::{empty, json};
 use crate::consent::sources::{Native, NativeCookie};
@@ -43,7 +43,7 @@ struct BridgeBody {
 pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -51,7 +51,7 @@ where
     if !site.settings.bridge {
         return Err(ConsentUiError::Off("centre.bridge"));
     }
-    let (reader, now) = (site.reader(), visitor.now);
+    let (reader, now) = (site.reader(), info.now);
     let (headers, JsonBody(choice)) = posted::<JsonBody<BridgeBody>, B>(reader, request).await?;
     let known = choice.granted.iter().filter_map(|name| reader.categories.find(name));
     let granted = known.collect::<CategorySet>().union(CategorySet::NECESSARY);
@@ -86,8 +86,8 @@ where
     };
     let decided_at = decided_at.unwrap_or(now).min(now);
     let how = DecisionChannel::Bridge;
-    let decision = Decision { granted, decided_at, how, language: None, texts: None };
-    let recorded = decide(site, &headers, decision, visitor).await?;
+    let decision = PostedDecision { granted, decided_at, how, language: None, texts: None };
+    let recorded = decide(site, &headers, decision, info).await?;
     let names = reader.categories.names_of(recorded.consent.granted);
     let body = serde_json::json!({ "granted": names }).to_string();
     let mut response = json(StatusCode::OK, Bytes::from(body));

@@ -46,7 +46,7 @@ impl SiteContext {
         value: &str,
         headers: &HeaderMap,
         signals: Signals,
-        visitor: RequestInfo,
+        info: RequestInfo,
     ) -> Consent {
         let mut field = format!("{}={value}", Native::COOKIE).into_bytes();
         let sent = Cookies::of(headers);
@@ -58,16 +58,16 @@ impl SiteContext {
             }
             field.extend_from_slice(pair.value);
         }
-        let region = self.reader().region_of(headers, visitor.trusted);
-        self.reader().read(&Cookies::new([&field[..]]), signals, region, visitor.now)
+        let region = self.reader().region_of(headers, info.trusted);
+        self.reader().read(&Cookies::new([&field[..]]), signals, region, info.now)
     }
 
     /// The categories that a choice in the consent UI can grant this visitor. A refusal in another
     /// tool can override the choice. Browser signals are ignored.
-    pub(super) fn grantable(&self, headers: &HeaderMap, visitor: RequestInfo) -> CategorySet {
+    pub(super) fn grantable(&self, headers: &HeaderMap, info: RequestInfo) -> CategorySet {
         let reader = self.reader();
-        let everything = reader.new_cookie(reader.categories.all(), visitor.now);
+        let everything = reader.new_cookie(reader.categories.all(), info.now);
         let everything = reader.cookie_value(&everything);
-        self.consent_with(&everything, headers, Signals::default(), visitor).granted
+        self.consent_with(&everything, headers, Signals::default(), info).granted
     }
 }

@@ -14,7 +14,7 @@ use super::cookie_list::{List, cookies};
 use super::error::{ConsentUiError, Rejection};
 use super::layout::{Layout, in_language, queried, query};
 use super::posted_body::{FormBody, allowed, posted};
-use super::record_decision::{Decision, decide};
+use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::empty;
 use super::return_to::{back, is_local_path};
@@ -90,12 +90,12 @@ pub(super) fn page(
     site: &SiteContext,
     uri: &Uri,
     headers: &HeaderMap,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError> {
     let frame = Layout::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
     let (reader, locale) = (site.reader(), frame.locale);
     let signals = Signals::of(headers);
-    let consent = site.consent(headers, visitor.trusted, visitor.now);
+    let consent = site.consent(headers, info.trusted, info.now);
     let granted = locale.list(reader.categories.names_of(consent.granted));
     let date = consent.decided_at.filter(|_| consent.is_decided());
     let date = date.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
@@ -113,7 +113,7 @@ pub(super) fn page(
     });
     let writable = reader.reads_own_cookie();
     let all = reader.categories.all();
-    let grantable = if writable { site.grantable(headers, visitor) } else { all };
+    let grantable = if writable { site.grantable(headers, info) } else { all };
     let elsewhere = reader.categories.names_of(all.difference(grantable));
     let (mut categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
     for category in &mut categories {
@@ -143,13 +143,13 @@ pub(super) fn page(
 pub(super) async fn post<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, Rejection>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
-    let recorded = record(site, &headers, &form, visitor).await;
+    let recorded = record(site, &headers, &form, info).await;
     recorded.map_err(|error| {
         let back = page_with_form(site, &headers, &form);
         Rejection { error, lang: form.lang, back }
@@ -171,7 +171,7 @@ async fn record(
     site: &SiteContext,
     headers: &HeaderMap,
     form: &FormBody,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError> {
     let granted = granted(site, form)?;
     // A refusal needs no user activation, because browser extensions refuse automatically. Forging
@@ -192,8 +192,8 @@ async fn record(
     let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
     let language = Some(locale.tag.as_str());
     let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
-    let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
-    let recorded = decide(site, headers, decision, visitor).await?;
+    let decision = PostedDecision { granted, decided_at: info.now, how, language, texts };
+    let recorded = decide(site, headers, decision, info).await?;
     let location = match back {
         Some(back) => back.to_owned(),
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),

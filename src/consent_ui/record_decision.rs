@@ -16,7 +16,7 @@ use crate::receipts::{DecisionChannel, Receipt, ShownTexts, new_id};
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// A visitor's decision.
-pub(super) struct Decision<'a> {
+pub(super) struct PostedDecision<'a> {
     pub(super) granted: CategorySet,
     /// Time of the decision, in Unix seconds.
     pub(super) decided_at: i64,
@@ -47,8 +47,8 @@ impl Recorded {
 pub(super) async fn decide(
     site: &SiteContext,
     headers: &HeaderMap,
-    decision: Decision<'_>,
-    visitor: RequestInfo,
+    decision: PostedDecision<'_>,
+    info: RequestInfo,
 ) -> Result<Recorded, ConsentUiError> {
     let reader = site.reader();
     let signals = Signals::of(headers);
@@ -66,7 +66,7 @@ pub(super) async fn decide(
         let receipt = Receipt {
             id,
             time: decision.decided_at,
-            recorded_at: Some(visitor.now),
+            recorded_at: Some(info.now),
             site: site.name.clone(),
             notice_date: reader.notice_date.map(|date| date.to_string()),
             granted: names(decision.granted),
@@ -75,7 +75,7 @@ pub(super) async fn decide(
             how: decision.how,
             gpc: signals.gpc,
             texts: decision.texts,
-            ip: visitor.address.filter(|_| receipts.keeps_ip()).map(|ip| ip.to_string()),
+            ip: info.address.filter(|_| receipts.keeps_ip()).map(|ip| ip.to_string()),
             user_agent: user_agent(headers).filter(|_| receipts.keeps_user_agent()),
         };
         receipts.record(receipt).await.map_err(|_| ConsentUiError::NoReceipt)?;
@@ -83,19 +83,19 @@ pub(super) async fn decide(
     let value = reader.cookie_value(&cookie);
     let host = named_host(headers).unwrap_or_default().to_ascii_lowercase();
     let sent = Cookies::of(headers);
-    let lines = reader.set_cookies(&value, decision.granted, (&host, visitor.secure), &sent);
+    let lines = reader.set_cookies(&value, decision.granted, (&host, info.secure), &sent);
     let mut fields: Vec<_> = lines.into_iter().map(|line| (SET_COOKIE, line)).collect();
-    let before = site.consent(headers, visitor.trusted, visitor.now);
-    let after = site.consent_with(&value, headers, signals, visitor);
+    let before = site.consent(headers, info.trusted, info.now);
+    let after = site.consent_with(&value, headers, signals, info);
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
         if on_withdrawal.cookies && !host.is_empty() {
-            let peer = ClientInfo { secure: visitor.secure, trusted: visitor.trusted };
+            let peer = ClientInfo { secure: info.secure, trusted: info.trusted };
             // The parent path of the consent UI, where only consentry sets cookies.
             let prefix = site.settings.prefix.trim_end_matches('/');
             let path = prefix.rfind('/').and_then(|slash| prefix.get(..=slash)).unwrap_or("/");
             let scope = (host.as_str(), path);
-            let lines = site.filter.deletions(&after, scope, headers, peer, visitor.now);
+            let lines = site.filter.deletions(&after, scope, headers, peer, info.now);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
         if on_withdrawal.storage {

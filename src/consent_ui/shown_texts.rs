@@ -21,12 +21,12 @@ struct AllTexts<'a> {
     language: &'a str,
     notice_date: Option<String>,
     earlier_notices: Vec<String>,
-    purposes: Vec<Purpose<'a>>,
+    purposes: Vec<ShownPurpose<'a>>,
     texts: &'a Texts,
 }
 
 #[derive(Serialize)]
-struct Purpose<'a> {
+struct ShownPurpose<'a> {
     category: &'a str,
     title: String,
     description: String,
@@ -41,7 +41,7 @@ pub(crate) fn shown_texts(
 ) -> (String, ShownTexts) {
     let purposes = reader.categories.iter().map(|(_, category)| {
         let texts = locale.category(category).into_owned();
-        Purpose { category, title: texts.title, description: texts.description }
+        ShownPurpose { category, title: texts.title, description: texts.description }
     });
     let shown = AllTexts {
         version: VERSION,

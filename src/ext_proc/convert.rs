@@ -47,7 +47,7 @@ type Pseudo<'a> = Vec<(&'a str, &'a [u8])>;
 
 /// The method and the URI of a request.
 #[derive(Debug)]
-pub(super) struct RequestTarget {
+pub(super) struct RequestLine {
     pub(super) method: Method,
     pub(super) uri: Uri,
 }
@@ -170,7 +170,7 @@ fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// When the message has invalid fields, or no method or path.
-pub(super) fn request(message: &HttpHeaders) -> Result<(RequestTarget, EnvoyHead), ConvertError> {
+pub(super) fn request(message: &HttpHeaders) -> Result<(RequestLine, EnvoyHead), ConvertError> {
     let (mut head, fields) = EnvoyHead::of(message)?;
     let method = pseudo(&fields, ":method").and_then(|text| Method::from_bytes(text).ok());
     let uri = pseudo(&fields, ":path").and_then(|text| Uri::try_from(text).ok());
@@ -178,7 +178,7 @@ pub(super) fn request(message: &HttpHeaders) -> Result<(RequestTarget, EnvoyHead
     if let Some(host) = pseudo(&fields, ":authority") {
         head.fields.insert(&HOST, host);
     }
-    Ok((RequestTarget { method, uri }, head))
+    Ok((RequestLine { method, uri }, head))
 }
 
 /// Parses the head of a response.

@@ -48,13 +48,13 @@ pub(crate) enum Socket {
 /// The running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    workers: Vec<Worker>,
+    workers: Vec<ProcessorWorker>,
     health: HealthReporter,
     stop: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
-struct Worker {
+struct ProcessorWorker {
     sockets: mpsc::UnboundedSender<Socket>,
     open: Arc<AtomicUsize>,
     ended: oneshot::Receiver<()>,
@@ -95,7 +95,7 @@ impl Server {
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
-            workers.push(Worker { sockets, open, ended });
+            workers.push(ProcessorWorker { sockets, open, ended });
         }
         Ok(Self { workers, health, stop })
     }

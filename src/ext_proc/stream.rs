@@ -26,13 +26,13 @@ use super::error::StreamError;
 use super::mode;
 use crate::config::settings::Mode;
 use crate::filter::{
-    ClientInfo as Client, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
-    into_response,
+    ClientInfo as Client, FilterBody, FilteredHead, HeadDecision, PendingExchange,
+    ResponseDecision, into_response,
 };
 use crate::http::named_host;
 use crate::http::{Fields, forwarded_scheme_is_secure};
 use crate::proxy::{NotFound, Site};
-use crate::telemetry::Entry;
+use crate::telemetry::AccessLogEntry;
 
 /// Logged status of a request without a response, as in the access log of nginx.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -218,7 +218,7 @@ impl<S> RequestStream<S> {
             .connection
             .address
             .is_none_or(|connection| self.record.snapshot.trusts(connection));
-        let request = RequestHead {
+        let request = FilteredHead {
             method: &target.method,
             uri: &target.uri,
             host: Some(host),
@@ -335,7 +335,7 @@ impl<S> RequestStream<S> {
         let Some(log) = &snapshot.access_log else { return };
         let settings = site.filter.settings();
         let reader = &settings.reader;
-        log.write(&Entry {
+        log.write(&AccessLogEntry {
             site: &site.name,
             method: target.method.as_str(),
             path: target.uri.path(),

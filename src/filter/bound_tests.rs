@@ -14,7 +14,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::cookie_deletion::PageLoadDeletions;
 use super::observation::ItemDecision;
-use super::request::{RequestContext, RequestHead, filter as filter_request};
+use super::request::{FilteredHead, RequestContext, filter as filter_request};
 use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
@@ -36,7 +36,7 @@ fn page_load(filter: &Arc<Filter>, fields: &[String]) -> RequestContext {
     let fields = FieldSection::from_lines(&lines);
     let (method, uri) = (Method::GET, Uri::from_static("/"));
     let host = Some("shop.example");
-    let request = RequestHead { method: &method, uri: &uri, host, fields: &fields };
+    let request = FilteredHead { method: &method, uri: &uri, host, fields: &fields };
     filter_request(filter, request, ClientInfo::default(), None, NOW).expect("it is no beacon").0
 }
 

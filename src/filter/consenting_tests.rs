@@ -57,7 +57,7 @@ fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 /// A request and the origin's response to it.
-struct Exchange {
+struct SampleExchange {
     what: &'static str,
     method: Method,
     target: &'static str,
@@ -67,11 +67,11 @@ struct Exchange {
     body: &'static [u8],
 }
 
-fn exchanges() -> Vec<Exchange> {
+fn exchanges() -> Vec<SampleExchange> {
     let image: &[_] = &[("sec-fetch-dest", "image"), ("sec-fetch-mode", "no-cors")];
     let page: &[_] = &[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")];
     let ping: &[_] = &[("content-type", "text/ping"), ("sec-fetch-mode", "no-cors")];
-    let exchange = |what, method, target, fields, status, body| Exchange {
+    let exchange = |what, method, target, fields, status, body| SampleExchange {
         what,
         method,
         target,
@@ -97,7 +97,7 @@ fn exchanges() -> Vec<Exchange> {
 /// What the origin received, and the status, headers and body that the client received.
 type Passed = (Option<HeaderMap>, StatusCode, HeaderMap, Bytes);
 
-fn pass(filter: &Arc<Filter>, exchange: &Exchange, cookie: &str) -> (Passed, Passed) {
+fn pass(filter: &Arc<Filter>, exchange: &SampleExchange, cookie: &str) -> (Passed, Passed) {
     let mut request = Request::new(());
     *request.method_mut() = exchange.method.clone();
     *request.uri_mut() = exchange.target.parse().expect("a target");

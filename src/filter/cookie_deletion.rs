@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use http::HeaderValue;
 
 use super::client_info::ClientInfo;
-use super::deletion_plan::{RequestScope, Target, plan};
+use super::deletion_plan::{DeletionTarget, RequestScope, plan};
 use super::site_filter::Filter;
 use crate::catalogue::LIST_COOKIE;
 use crate::config::settings::SiblingNeeds;
@@ -46,7 +46,7 @@ impl PageLoadDeletions {
         fields: usize,
     ) -> Vec<HeaderValue> {
         let scope = RequestScope::new(host, path, self.secure);
-        let target = |name| Target::sent(filter, name, &scope);
+        let target = |name| DeletionTarget::sent(filter, name, &scope);
         let cookies: Vec<_> = self.names.iter().map(|name| target(name)).collect();
         let max_lines =
             filter.settings.expire.max_per_response.min(MAX_FIELDS.saturating_sub(fields));
@@ -90,12 +90,12 @@ impl Filter {
         let with_scope = with_scope.map(|rule| rule.pattern.as_str().as_bytes());
         let unsent: BTreeSet<&[u8]> = scopes.iter().map(Vec::as_slice).chain(with_scope).collect();
         let unsent = unsent.difference(&sent).copied().filter(is_deletion_needed);
-        let unsent = unsent.map(|name| Target::unsent(self, name, &scope));
+        let unsent = unsent.map(|name| DeletionTarget::unsent(self, name, &scope));
         let sent = sent
             .iter()
             .copied()
             .filter(is_deletion_needed)
-            .map(|name| Target::sent(self, name, &scope));
+            .map(|name| DeletionTarget::sent(self, name, &scope));
         let cookies: Vec<_> = sent.chain(unsent).collect();
         let max_lines = self.settings.expire.max_per_response.min(MAX_FIELDS - OWN_PAGE_FIELDS);
         plan(&cookies, &scope, max_lines, 0)

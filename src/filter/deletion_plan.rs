@@ -69,7 +69,7 @@ impl<'a> RequestScope<'a> {
 }
 
 /// A cookie to delete, and the scopes to try.
-pub(super) struct Target<'a> {
+pub(super) struct DeletionTarget<'a> {
     name: &'a [u8],
     prefix: PrefixAttributes,
     /// The scope in its rule, and the scopes in which the site was seen to set the cookie.
@@ -80,7 +80,7 @@ pub(super) struct Target<'a> {
     paths: usize,
 }
 
-impl<'a> Target<'a> {
+impl<'a> DeletionTarget<'a> {
     /// A cookie that the browser sent. The cookie exists, possibly in an unknown scope.
     pub(super) fn sent(filter: &Filter, name: &'a [u8], scope: &RequestScope<'_>) -> Self {
         let rule = filter.settings.policy.catalogue.cookie(name);
@@ -181,7 +181,7 @@ impl<'a> Target<'a> {
 /// If there are more, each `rotation` continues after the previous one. The order is the first scope of
 /// every cookie, then the second scope of every cookie, and so on, and then the first again.
 pub(super) fn plan(
-    cookies: &[Target<'_>],
+    cookies: &[DeletionTarget<'_>],
     scope: &RequestScope<'_>,
     max_lines: usize,
     rotation: usize,
@@ -192,7 +192,7 @@ pub(super) fn plan(
     let cookies: Vec<_> =
         cookies.iter().map(|cookie| (cookie, cookie.scope_count(scope))).collect();
     let total: usize = cookies.iter().map(|(_, scope_count)| scope_count).sum();
-    let line = |(cookie, stored): (&Target<'_>, usize)| cookie.line(stored, scope);
+    let line = |(cookie, stored): (&DeletionTarget<'_>, usize)| cookie.line(stored, scope);
     if total <= max_lines {
         let by_cookie = cookies.iter().flat_map(|(cookie, scope_count)| {
             (0..*scope_count).map(move |stored| (*cookie, stored))
@@ -201,7 +201,8 @@ pub(super) fn plan(
     }
     let rounds = cookies.iter().map(|(_, scope_count)| *scope_count).max().unwrap_or_default();
     let of_round = |round| {
-        let has_scope = move |(_, scope_count): &&(&Target<'_>, usize)| round < *scope_count;
+        let has_scope =
+            move |(_, scope_count): &&(&DeletionTarget<'_>, usize)| round < *scope_count;
         cookies.iter().filter(has_scope).map(move |(cookie, _)| (*cookie, round))
     };
     let all = (0..rounds).flat_map(of_round);

@@ -20,7 +20,7 @@ use super::decision_cache::DecisionCache;
 use super::edits::Edits;
 use super::observation::ItemDecision;
 use super::report::Report;
-use super::request::{self, LocalReply, RequestContext, RequestHead};
+use super::request::{self, FilteredHead, LocalReply, RequestContext};
 use super::site_filter::Filter;
 use super::{beacon_reply, response, tracking_headers};
 use crate::clock::unix_now;
@@ -85,7 +85,7 @@ impl PendingExchange {
     /// The local reply, if the request must not be forwarded.
     pub(crate) fn of<F: Fields>(
         filter: &Arc<Filter>,
-        request: RequestHead<'_, F>,
+        request: FilteredHead<'_, F>,
         client_info: ClientInfo,
         cache: Option<&DecisionCache>,
     ) -> Result<(Self, Edits), LocalReply> {

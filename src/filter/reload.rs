@@ -9,12 +9,12 @@ use crate::config::settings::FilterSettings;
 
 /// The filter that a layer uses.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum FilterSource {
     Fixed(Arc<Filter>),
     Reloadable(ReloadHandle),
 }
 
-impl Source {
+impl FilterSource {
     /// The filter for a new request.
     pub(super) fn current(&self) -> Arc<Filter> {
         match self {

@@ -83,7 +83,7 @@ impl RequestContext {
 
 /// The head of a request as sent by its client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestHead<'a, F> {
+pub(crate) struct FilteredHead<'a, F> {
     pub(crate) method: &'a Method,
     /// Path and query, with or without authority.
     pub(crate) uri: &'a Uri,
@@ -99,13 +99,13 @@ pub(crate) type LocalReply = Box<(Response<Bytes>, Box<Report>)>;
 /// must not reach the origin.
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
-    request: RequestHead<'_, F>,
+    request: FilteredHead<'_, F>,
     client_info: ClientInfo,
     cache: Option<&DecisionCache>,
     now: i64,
 ) -> Result<(RequestContext, Edits), LocalReply> {
     let settings = &filter.settings;
-    let RequestHead { method, uri, host, fields } = request;
+    let FilteredHead { method, uri, host, fields } = request;
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
     let cookie = joined_cookies(fields);
     let cookies = cookie.as_deref().unwrap_or_default();

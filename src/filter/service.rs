@@ -14,8 +14,8 @@ use super::body::FilterBody;
 use super::client_info::{ClientInfo, ClientUri};
 use super::decision_cache::DecisionCache;
 use super::exchange::{BodyInspection, HeadDecision, PendingExchange, into_response};
-use super::reload::{ReloadHandle, Source};
-use super::request::{self, RequestHead};
+use super::reload::{FilterSource, ReloadHandle};
+use super::request::{self, FilteredHead};
 use super::site_filter::Filter;
 use super::visitor_consent::VisitorConsent;
 use crate::config::settings::FilterSettings;
@@ -23,7 +23,7 @@ use crate::config::settings::FilterSettings;
 /// A tower layer that applies a [`Filter`] to a service.
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
-    filter: Source,
+    filter: FilterSource,
     client_info: ClientInfo,
     cache: Option<Arc<DecisionCache>>,
     extensions: bool,
@@ -35,17 +35,17 @@ impl ConsentLayer {
     /// The layer reads [`ClientInfo`] and [`ClientUri`] from the request extensions, and adds
     /// [`VisitorConsent`].
     pub fn new(filter: Arc<Filter>) -> Self {
-        Self::of(Source::Fixed(filter))
+        Self::of(FilterSource::Fixed(filter))
     }
 
     /// A layer with a handle that replaces its settings, including those of clones and of services
     /// that use the layer.
     pub fn reloadable(settings: FilterSettings) -> (Self, ReloadHandle) {
         let handle = ReloadHandle::new(Filter::new(settings));
-        (Self::of(Source::Reloadable(handle.clone())), handle)
+        (Self::of(FilterSource::Reloadable(handle.clone())), handle)
     }
 
-    fn of(filter: Source) -> Self {
+    fn of(filter: FilterSource) -> Self {
         Self { filter, client_info: ClientInfo::default(), cache: None, extensions: true }
     }
 
@@ -81,7 +81,7 @@ impl ConsentLayer {
         let authority = uri.authority().or(request.uri().authority());
         let host = request::host(authority, request.headers());
         let head =
-            RequestHead { method: request.method(), uri: &uri, host, fields: request.headers() };
+            FilteredHead { method: request.method(), uri: &uri, host, fields: request.headers() };
         let (pending, edits) =
             match PendingExchange::of(&filter, head, client_info, self.cache.as_deref()) {
                 Err(reply) => return Err(Box::new(into_response(&filter, *reply))),
@@ -135,9 +135,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let state = match self.layer.begin(&mut request) {
-            Err(reply) => State::Replied { response: Some(*reply) },
+            Err(reply) => FutureState::Replied { response: Some(*reply) },
             Ok(pending) => {
-                State::Forwarded { future: self.inner.call(request), pending: Some(pending) }
+                FutureState::Forwarded { future: self.inner.call(request), pending: Some(pending) }
             }
         };
         ConsentFuture { state }
@@ -148,13 +148,13 @@ pin_project_lite::pin_project! {
     /// The future of a [`ConsentService`].
     pub struct ConsentFuture<F, R: Body> {
         #[pin]
-        state: State<F, R>,
+        state: FutureState<F, R>,
     }
 }
 
 pin_project_lite::pin_project! {
-    #[project = StateProjection]
-    enum State<F, R: Body> {
+    #[project = FutureStateProjection]
+    enum FutureState<F, R: Body> {
         // The filter sends a local reply.
         Replied { response: Option<Response<FilterBody<R>>> },
         // The inner service handles the request.
@@ -178,10 +178,10 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let inspection = match self.as_mut().project().state.project() {
-                StateProjection::Replied { response } => {
+                FutureStateProjection::Replied { response } => {
                     return response.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(reply)));
                 }
-                StateProjection::Forwarded { future, pending } => {
+                FutureStateProjection::Forwarded { future, pending } => {
                     let response = ready!(future.poll(context))?;
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     let (mut parts, body) = response.into_parts();
@@ -195,7 +195,7 @@ where
                         HeadDecision::Inspect(inspection) => Box::new((parts, *inspection)),
                     }
                 }
-                StateProjection::Inspecting { inspection } => {
+                FutureStateProjection::Inspecting { inspection } => {
                     let Some(at) = inspection.as_mut() else { return Poll::Pending };
                     let end = ready!(at.1.poll_start(context));
                     let Some(at) = inspection.take() else { return Poll::Pending };
@@ -205,7 +205,10 @@ where
                     return Poll::Ready(Ok(decision.of(parts)));
                 }
             };
-            self.as_mut().project().state.set(State::Inspecting { inspection: Some(inspection) });
+            self.as_mut()
+                .project()
+                .state
+                .set(FutureState::Inspecting { inspection: Some(inspection) });
         }
     }
 }

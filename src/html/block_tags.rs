@@ -133,13 +133,13 @@ impl Blocker {
 
     /// Whether an attribute of a tag over the limit may load something, whatever its value.
     pub(super) fn may_load(&self, element: &[u8], attribute: &[u8]) -> bool {
-        let mut buffer = loads::Buffer::default();
+        let mut buffer = loads::NameBuffer::default();
         let lower = loads::lower(self.local(attribute), &mut buffer);
         lower.is_some_and(|lower| loads::may_load(element, lower))
     }
 
     fn load(&self, element: &[u8], attribute: &[u8]) -> Option<LoadSyntax> {
-        let mut buffer = loads::Buffer::default();
+        let mut buffer = loads::NameBuffer::default();
         loads::load(element, loads::lower(self.local(attribute), &mut buffer)?)
     }
 

@@ -49,7 +49,7 @@ pub struct ActiveRewrite<B> {
     untouched: Option<Vec<Bytes>>,
     /// Chunks to emit unchanged before anything else, in reverse order.
     ahead: Vec<Bytes>,
-    state: State,
+    state: RewriteState,
     trailers: Option<HeaderMap>,
     plain: Vec<u8>,
     changed: Vec<u8>,
@@ -58,7 +58,7 @@ pub struct ActiveRewrite<B> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum RewriteState {
     Changing,
     /// The rest passes unchanged.
     Passing,
@@ -82,7 +82,7 @@ impl<B> PageBody<B> {
             codec,
             input: Bytes::new(),
             ahead: Vec::new(),
-            state: State::Changing,
+            state: RewriteState::Changing,
             trailers: None,
             plain: Vec::new(),
             changed: Vec::new(),
@@ -95,7 +95,7 @@ impl<B> PageBody<B> {
     pub(super) fn refused(inner: B) -> Self {
         let mut body = Self::rewritten(inner, Rewriter::passing(), PageCoding::Identity, None);
         if let Self::Rewritten(body) = &mut body {
-            body.state = State::Ended;
+            body.state = RewriteState::Ended;
             body.failed = true;
         }
         body
@@ -103,7 +103,7 @@ impl<B> PageBody<B> {
 
     /// Whether the page was rejected, so that the body is empty.
     pub(crate) fn is_refused(&self) -> bool {
-        matches!(self, Self::Rewritten(body) if body.failed && matches!(body.state, State::Ended))
+        matches!(self, Self::Rewritten(body) if body.failed && matches!(body.state, RewriteState::Ended))
     }
 
     /// The inner body.
@@ -137,7 +137,7 @@ impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
             let taken = self.rewriter.push(part, &mut out);
             self.input.advance(taken.min(self.input.len()));
             if self.rewriter.is_over() {
-                self.state = State::Passing;
+                self.state = RewriteState::Passing;
                 let rest = std::mem::take(&mut self.input);
                 self.ahead.extend((!rest.is_empty()).then_some(rest));
             }
@@ -183,16 +183,16 @@ impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
         match self.untouched.take().filter(|_| !self.rewriter.blocks()) {
             Some(untouched) => {
                 self.ahead.extend(untouched.into_iter().rev());
-                self.state = State::Passing;
+                self.state = RewriteState::Passing;
             }
-            None => self.state = State::Broken,
+            None => self.state = RewriteState::Broken,
         }
     }
 
     /// Handles the end of the inner body.
     fn finish(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.state = State::Ended;
+        self.state = RewriteState::Ended;
         let Some(codec) = &mut self.codec else {
             self.rewriter.end(&mut out);
             return out;
@@ -201,10 +201,11 @@ impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
             let nothing = self.untouched.as_ref().is_some_and(Vec::is_empty);
             self.break_off();
             self.failed = !nothing;
-            if self.state == State::Passing {
-                self.state = State::Ended;
+            if self.state == RewriteState::Passing {
+                self.state = RewriteState::Ended;
             }
-            if let Some(codec) = self.codec.as_mut().filter(|_| self.state == State::Broken) {
+            if let Some(codec) = self.codec.as_mut().filter(|_| self.state == RewriteState::Broken)
+            {
                 // Forward the output so far, as the origin sent it.
                 let _ = codec.flush(&mut out);
             }
@@ -215,7 +216,7 @@ impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
         let finished = codec.encode(&self.changed, &mut out).and_then(|()| codec.finish(&mut out));
         if finished.is_err() {
             self.failed = true;
-            self.state = State::Broken;
+            self.state = RewriteState::Broken;
         }
         out
     }
@@ -235,33 +236,33 @@ impl<B: Body<Data = Bytes> + Unpin> ActiveRewrite<B> {
                 return Poll::Ready(Some(Ok(Frame::data(ahead))));
             }
             let out = match self.state {
-                State::Passing => {
+                RewriteState::Passing => {
                     let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
                     return Poll::Ready(frame.map(|frame| frame.map_err(PageError::Inner)));
                 }
-                State::Ended => {
+                RewriteState::Ended => {
                     return Poll::Ready(self.trailers.take().map(|t| Ok(Frame::trailers(t))));
                 }
-                State::Broken => {
-                    self.state = State::Ended;
+                RewriteState::Broken => {
+                    self.state = RewriteState::Ended;
                     return Poll::Ready(Some(Err(PageError::Coding)));
                 }
-                State::Changing if self.has_work() => self.work(),
-                State::Changing => match Pin::new(&mut self.inner).poll_frame(context) {
+                RewriteState::Changing if self.has_work() => self.work(),
+                RewriteState::Changing => match Pin::new(&mut self.inner).poll_frame(context) {
                     Poll::Pending => {
                         let mut out = Vec::new();
                         let flushed = self.codec.as_mut().map(|codec| codec.flush(&mut out));
                         if flushed.is_some_and(|flushed| flushed.is_err()) {
                             self.break_off();
                         }
-                        if out.is_empty() && self.state == State::Changing {
+                        if out.is_empty() && self.state == RewriteState::Changing {
                             return Poll::Pending;
                         }
                         out
                     }
                     Poll::Ready(None) => self.finish(),
                     Poll::Ready(Some(Err(error))) => {
-                        self.state = State::Ended;
+                        self.state = RewriteState::Ended;
                         return Poll::Ready(Some(Err(PageError::Inner(error))));
                     }
                     Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -307,9 +308,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PageBody<B> {
         match self {
             Self::Unchanged(inner) => inner.is_end_stream(),
             Self::Rewritten(body) => match body.state {
-                State::Passing => body.ahead.is_empty() && body.inner.is_end_stream(),
-                State::Ended => body.ahead.is_empty() && body.trailers.is_none(),
-                State::Changing | State::Broken => false,
+                RewriteState::Passing => body.ahead.is_empty() && body.inner.is_end_stream(),
+                RewriteState::Ended => body.ahead.is_empty() && body.trailers.is_none(),
+                RewriteState::Changing | RewriteState::Broken => false,
             },
         }
     }

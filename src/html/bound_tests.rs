@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 
 use super::body::PageBody;
-use super::document::{Document, Insertions};
+use super::document::{HtmlDocument, Insertions};
 use super::media_type::DocumentKind;
 use super::rewriter::Rewriter;
 use super::scrubber::Scrubber;
@@ -18,7 +18,7 @@ use super::testing::{blocker, plan};
 use super::text::Entities;
 use super::tokenizer::{Token, Tokenizer};
 use super::transcoder::{PageCoding, RewriteLimit, Transcoder};
-use super::tree::{TagFacts, Tree};
+use super::tree::{ElementStack, TagFacts};
 
 const CODINGS: [PageCoding; 4] =
     [PageCoding::Identity, PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd];
@@ -96,7 +96,7 @@ fn at_most_256_kib_of_a_coded_page_are_buffered_without_output() {
 }
 
 /// Pushes a document in chunks of 64 KiB. Returns the output before its end.
-fn pushed(document: &mut Document, text: &[u8]) -> Vec<u8> {
+fn pushed(document: &mut HtmlDocument, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in text.chunks(64 * 1024) {
         assert_eq!(document.push(part, &mut out), part.len());
@@ -108,7 +108,7 @@ fn pushed(document: &mut Document, text: &[u8]) -> Vec<u8> {
 fn at_most_4_mib_of_a_tag_or_style_sheet_are_buffered() {
     for (start, value) in [(&b"<p title=\""[..], b'x'), (b"<style>", b'x')] {
         for (length, is_over) in [(4_000_000, false), (4_300_000, true)] {
-            let mut document = Document::new(
+            let mut document = HtmlDocument::new(
                 DocumentKind::Html,
                 blocker("utf-8", false),
                 true,
@@ -163,7 +163,7 @@ fn long_attribute_names_are_truncated_to_64_bytes() {
 #[test]
 fn an_element_nested_256_deep_in_svg_makes_the_page_ambiguous() {
     for (depth, is_ambiguous) in [(256, false), (257, true)] {
-        let mut tree = Tree::default();
+        let mut tree = ElementStack::default();
         for _ in 0..depth {
             tree.start(b"svg", TagFacts::default());
         }

@@ -15,7 +15,7 @@ use super::media_type::DocumentKind;
 use super::scrubber::Scrubber;
 use super::tag::{Name, Tag, disabled};
 use super::tokenizer::{Token, Tokenizer};
-use super::tree::{TagFacts, Tree};
+use super::tree::{ElementStack, TagFacts};
 use super::xml::Namespaces;
 
 /// Maximum bytes to buffer of a tag, of inline CSS, or of JSON with URLs.
@@ -40,12 +40,12 @@ pub(super) struct Insertions {
 
 /// The rewriter of one document.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(super) struct HtmlDocument {
     kind: DocumentKind,
     limit: usize,
     depth: usize,
     tokenizer: Tokenizer,
-    tree: Tree,
+    tree: ElementStack,
     namespaces: Namespaces,
     blocker: Blocker,
     /// Whether blocked loads are made inert.
@@ -84,10 +84,10 @@ enum Capture {
     /// Over the limit.
     Dropped,
     /// Markup for browsers with scripts disabled.
-    Markup(Box<Document>),
+    Markup(Box<HtmlDocument>),
 }
 
-impl Document {
+impl HtmlDocument {
     /// A rewriter; `blocks` enables the guard.
     pub(super) fn new(
         kind: DocumentKind,
@@ -100,7 +100,7 @@ impl Document {
             limit: LIMIT,
             depth: 0,
             tokenizer: Tokenizer::new(kind.is_xml(), LIMIT),
-            tree: Tree::default(),
+            tree: ElementStack::default(),
             namespaces: Namespaces::default(),
             blocker,
             blocks,
@@ -125,7 +125,7 @@ impl Document {
     }
 
     /// A rewriter for text in this document that may be markup.
-    fn inner(&self, tree: Tree) -> Self {
+    fn inner(&self, tree: ElementStack) -> Self {
         let inner =
             Self::new(DocumentKind::Html, self.blocker.clone(), true, Insertions::default());
         Self { tree, depth: self.depth + 1, decodes: false, ..inner.with_limit(self.limit) }
@@ -457,7 +457,7 @@ mod tests {
     /// The start tags of a page by this tokenizer, and the number of tags before the page became ambiguous.
     fn own_tags(html: &str) -> (Vec<StartTag>, usize) {
         let blocker = blocker("utf-8", false);
-        let (mut tokenizer, mut tree) = (Tokenizer::new(false, LIMIT), Tree::default());
+        let (mut tokenizer, mut tree) = (Tokenizer::new(false, LIMIT), ElementStack::default());
         let (mut tags, mut certain) = (Vec::new(), 0);
         while let Some(token) = tokenizer.next(html.as_bytes()) {
             match token {
@@ -504,7 +504,7 @@ mod tests {
         inserts: Insertions,
     ) -> Vec<u8> {
         let blocker = blocker("utf-8", kind.is_xml());
-        let mut document = Document::new(kind, blocker, true, inserts).with_limit(limit);
+        let mut document = HtmlDocument::new(kind, blocker, true, inserts).with_limit(limit);
         let mut out = Vec::new();
         for part in parts {
             assert_eq!(document.push(part, &mut out), part.len());

@@ -46,7 +46,7 @@ pub(super) enum LoadSyntax {
 }
 
 /// Large enough for the longest name below.
-pub(super) type Buffer = [u8; 16];
+pub(super) type NameBuffer = [u8; 16];
 
 /// The load of an element's attribute. Names are in lower case, without namespace prefixes.
 pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<LoadSyntax> {
@@ -85,7 +85,7 @@ pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<LoadSyntax> {
 }
 
 /// A name in lower case. `None` if it is longer than all names above.
-pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut Buffer) -> Option<&'b [u8]> {
+pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut NameBuffer) -> Option<&'b [u8]> {
     let buffer = buffer.get_mut(..name.len())?;
     buffer.copy_from_slice(name);
     buffer.make_ascii_lowercase();

@@ -7,7 +7,7 @@ use encoding_rs::{CoderResult, Decoder};
 
 use super::block_tags::Blocker;
 use super::charset::Charset;
-use super::document::{Document, Insertions};
+use super::document::{HtmlDocument, Insertions};
 use super::media_type::{MediaType, SNIFFED, Sniffed, sniff};
 use super::text::TextReader;
 use super::url_policy::UrlPolicy;
@@ -27,16 +27,16 @@ pub(super) struct RewritePlan {
 
 /// The rewriter of one page.
 pub(super) struct Rewriter {
-    stage: Stage,
+    stage: RewriterStage,
     decoder: Option<Decoder>,
     banner: bool,
     failed: bool,
 }
 
-enum Stage {
+enum RewriterStage {
     /// The kind is unknown. Contains the first bytes.
     Start(Box<RewritePlan>, Vec<u8>),
-    Document(Box<Document>),
+    Document(Box<HtmlDocument>),
     /// The rest passes unchanged.
     Passing,
 }
@@ -44,21 +44,21 @@ enum Stage {
 impl Rewriter {
     pub(super) fn new(plan: RewritePlan) -> Self {
         let banner = plan.inserts.banner.is_some();
-        let stage = Stage::Start(Box::new(plan), Vec::new());
+        let stage = RewriterStage::Start(Box::new(plan), Vec::new());
         Self { stage, decoder: None, banner, failed: false }
     }
 
     /// A rewriter that changes nothing.
     pub(super) fn passing() -> Self {
-        Self { stage: Stage::Passing, decoder: None, banner: false, failed: false }
+        Self { stage: RewriterStage::Passing, decoder: None, banner: false, failed: false }
     }
 
     /// Whether the rest of the page passes unchanged.
     pub(super) fn is_over(&self) -> bool {
         match &self.stage {
-            Stage::Start(..) => false,
-            Stage::Document(document) => document.is_done(),
-            Stage::Passing => true,
+            RewriterStage::Start(..) => false,
+            RewriterStage::Document(document) => document.is_done(),
+            RewriterStage::Passing => true,
         }
     }
 
@@ -69,31 +69,32 @@ impl Rewriter {
 
     /// Whether the banner is in the page.
     pub(super) fn has_banner(&self) -> bool {
-        self.banner && matches!(&self.stage, Stage::Document(document) if document.has_banner())
+        self.banner
+            && matches!(&self.stage, RewriterStage::Document(document) if document.has_banner())
     }
 
     /// Whether blocked loads are made inert.
     pub(super) fn blocks(&self) -> bool {
         match &self.stage {
-            Stage::Start(plan, _) => plan.blocks,
-            Stage::Document(document) => document.blocks(),
-            Stage::Passing => false,
+            RewriterStage::Start(plan, _) => plan.blocks,
+            RewriterStage::Document(document) => document.blocks(),
+            RewriterStage::Passing => false,
         }
     }
 
     /// Rewrites a part of the page. Returns the number of bytes read: fewer if the rest passes unchanged.
     pub(super) fn push(&mut self, page: &[u8], out: &mut Vec<u8>) -> usize {
-        let Stage::Start(_, start) = &mut self.stage else { return self.feed(page, out) };
+        let RewriterStage::Start(_, start) = &mut self.stage else { return self.feed(page, out) };
         if start.is_empty() && self.begin(page, false, out) {
             return self.feed(page, out);
         }
-        let Stage::Start(_, start) = &mut self.stage else { return 0 };
+        let RewriterStage::Start(_, start) = &mut self.stage else { return 0 };
         let taken = page.len().min(SNIFFED.saturating_sub(start.len()));
         let (first, rest) = page.split_at_checked(taken).unwrap_or_default();
         start.extend_from_slice(first);
         let start = std::mem::take(start);
         if !self.begin(&start, false, out) {
-            if let Stage::Start(_, kept) = &mut self.stage {
+            if let RewriterStage::Start(_, kept) = &mut self.stage {
                 *kept = start;
             }
             return taken;
@@ -105,7 +106,7 @@ impl Rewriter {
 
     /// Ends the page.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        if let Stage::Start(_, start) = &mut self.stage {
+        if let RewriterStage::Start(_, start) = &mut self.stage {
             let start = std::mem::take(start);
             self.begin(&start, true, out);
             let read = self.feed(&start, out);
@@ -114,14 +115,14 @@ impl Rewriter {
         if let Some(mut decoder) = self.decoder.take() {
             self.decode(&mut decoder, &[], true, out);
         }
-        if let Stage::Document(document) = &mut self.stage {
+        if let RewriterStage::Document(document) = &mut self.stage {
             document.end(out);
         }
     }
 
     /// Determines the kind of the page from its first bytes. Returns whether the stage is decided.
     fn begin(&mut self, start: &[u8], ended: bool, out: &mut Vec<u8>) -> bool {
-        let Stage::Start(plan, _) = &mut self.stage else { return true };
+        let RewriterStage::Start(plan, _) = &mut self.stage else { return true };
         let kind = match plan.media_type.kind {
             Some(kind) => Some(kind),
             None => match sniff(start) {
@@ -131,7 +132,7 @@ impl Rewriter {
             },
         };
         let Some(kind) = kind else {
-            self.stage = Stage::Passing;
+            self.stage = RewriterStage::Passing;
             return true;
         };
         let may_be_marked = match start.first() {
@@ -147,7 +148,7 @@ impl Rewriter {
         if !charset.is_ascii_compatible() {
             if !plan.blocks {
                 self.failed = true;
-                self.stage = Stage::Passing;
+                self.stage = RewriterStage::Passing;
                 return true;
             }
             out.extend_from_slice(BOM);
@@ -157,8 +158,8 @@ impl Rewriter {
         let reader = TextReader { charset, entities: None };
         let inserts = std::mem::take(&mut plan.inserts);
         let blocker = Blocker { policy: plan.policy.clone(), reader, xml: kind.is_xml() };
-        let document = Document::new(kind, blocker, plan.blocks, inserts);
-        self.stage = Stage::Document(Box::new(document));
+        let document = HtmlDocument::new(kind, blocker, plan.blocks, inserts);
+        self.stage = RewriterStage::Document(Box::new(document));
         true
     }
 
@@ -169,7 +170,7 @@ impl Rewriter {
             self.decoder = Some(decoder);
             return bytes.len();
         }
-        let Stage::Document(document) = &mut self.stage else { return 0 };
+        let RewriterStage::Document(document) = &mut self.stage else { return 0 };
         let read = document.push(bytes, out);
         if let Some((charset, rest)) = document.take_new_charset() {
             self.decoder = Some(charset.decoder());
@@ -181,7 +182,7 @@ impl Rewriter {
 
     /// Passes bytes in another encoding through the document.
     fn decode(&mut self, decoder: &mut Decoder, bytes: &[u8], last: bool, out: &mut Vec<u8>) {
-        let Stage::Document(document) = &mut self.stage else { return };
+        let RewriterStage::Document(document) = &mut self.stage else { return };
         let mut rest = bytes;
         let mut piece = [0; 4096];
         loop {

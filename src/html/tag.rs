@@ -7,7 +7,7 @@ const PREFIX: &[u8] = b"data-consentry-";
 
 /// The parts of a tag, relative to its start.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Spans {
+pub(super) struct TagSpans {
     pub(super) name: Range<usize>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) self_closing: bool,
@@ -54,7 +54,7 @@ impl Deref for Name {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
     bytes: &'a [u8],
-    spans: &'a Spans,
+    spans: &'a TagSpans,
     xml: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum TagEdit<'a> {
 }
 
 impl<'a> Tag<'a> {
-    pub(super) fn new(bytes: &'a [u8], spans: &'a Spans, xml: bool) -> Self {
+    pub(super) fn new(bytes: &'a [u8], spans: &'a TagSpans, xml: bool) -> Self {
         Self { bytes, spans, xml }
     }
 

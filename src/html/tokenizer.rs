@@ -10,7 +10,7 @@ mod tags;
 
 use std::ops::Range;
 
-use super::tag::{Attribute, Spans};
+use super::tag::{Attribute, TagSpans};
 
 /// A token, as a range of the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub(super) struct Tokenizer {
     start: usize,
     /// Everything before this position was read.
     pos: usize,
-    spans: Spans,
+    spans: TagSpans,
     attribute: Attribute,
     is_end: bool,
     /// The current tag ends raw text.
@@ -163,7 +163,7 @@ impl Tokenizer {
             raw_name: Vec::new(),
             start: 0,
             pos: 0,
-            spans: Spans::default(),
+            spans: TagSpans::default(),
             attribute: Attribute::default(),
             is_end: false,
             ends_text: false,
@@ -173,12 +173,12 @@ impl Tokenizer {
 
     /// The parts of the last tag, relative to its start. Must be [returned](Self::restore_spans) for
     /// reuse.
-    pub(super) fn take_spans(&mut self) -> Spans {
+    pub(super) fn take_spans(&mut self) -> TagSpans {
         std::mem::take(&mut self.spans)
     }
 
     /// Returns earlier spans, so that their memory is reused.
-    pub(super) fn restore_spans(&mut self, spans: Spans) {
+    pub(super) fn restore_spans(&mut self, spans: TagSpans) {
         self.spans = spans;
     }
 

@@ -147,7 +147,7 @@ impl OpenElement {
 
 /// The stack of open elements, starting at the first SVG or MathML element.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(super) struct ElementStack {
     open: Vec<OpenElement>,
     in_select: bool,
     ambiguous: bool,
@@ -164,7 +164,7 @@ pub(super) struct TagFacts {
     pub(super) is_html: bool,
 }
 
-impl Tree {
+impl ElementStack {
     /// For browsers with scripts disabled.
     pub(super) fn without_scripts() -> Self {
         Self { no_scripts: true, ..Self::default() }

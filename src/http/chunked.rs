@@ -31,7 +31,7 @@ pub(crate) struct Decoded {
 /// Incremental decoder for a chunked body.
 #[derive(Debug)]
 pub(crate) struct ChunkedDecoder {
-    state: State,
+    state: DecoderState,
     /// The remaining bytes of a chunk, or the digits of its size read so far.
     left: u64,
     extension_bytes: u32,
@@ -41,7 +41,7 @@ pub(crate) struct ChunkedDecoder {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     /// Before the first digit of a size.
     SizeStart,
     Size,
@@ -64,7 +64,7 @@ impl ChunkedDecoder {
     /// Creates a decoder with a limit on the bytes of the trailer section.
     pub(crate) fn new(trailer_limit: usize) -> Self {
         Self {
-            state: State::SizeStart,
+            state: DecoderState::SizeStart,
             left: 0,
             extension_bytes: 0,
             trailer_limit: u32::try_from(trailer_limit).unwrap_or(u32::MAX),
@@ -74,7 +74,7 @@ impl ChunkedDecoder {
 
     /// Whether the body has been decoded to its end, including the trailer section.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state == State::End
+        self.state == DecoderState::End
     }
 
     /// The trailer section of a complete body, with its final empty line. Empty if there are no
@@ -91,9 +91,9 @@ impl ChunkedDecoder {
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ChunkError> {
         let mut data: Option<Range<usize>> = None;
         let mut at = 0;
-        while self.state != State::End {
+        while self.state != DecoderState::End {
             let Some(byte) = bytes.get(at).copied() else { break };
-            if self.state == State::Data {
+            if self.state == DecoderState::Data {
                 let rest = (bytes.len() - at) as u64;
                 let taken = usize::try_from(self.left.min(rest)).unwrap_or(usize::MAX);
                 let to = data.get_or_insert(at..at);
@@ -104,7 +104,7 @@ impl ChunkedDecoder {
                 at += taken;
                 self.left -= taken as u64;
                 if self.left == 0 {
-                    self.state = State::DataCr;
+                    self.state = DecoderState::DataCr;
                 }
                 continue;
             }
@@ -120,46 +120,54 @@ impl ChunkedDecoder {
     }
 
     /// Returns the state after a byte that is not data.
-    fn next(&mut self, byte: u8) -> Result<State, ChunkError> {
+    fn next(&mut self, byte: u8) -> Result<DecoderState, ChunkError> {
         Ok(match (self.state, byte) {
-            (State::SizeStart | State::Size, digit) if digit.is_ascii_hexdigit() => {
+            (DecoderState::SizeStart | DecoderState::Size, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).unwrap_or_default();
                 // Reject sizes that need more than 60 bits.
                 if self.left >> 56 != 0 {
                     return Err(ChunkError::Malformed);
                 }
                 self.left = self.left << 4 | u64::from(digit);
-                State::Size
+                DecoderState::Size
             }
-            (State::Size | State::Space | State::Extension, b'\r') => State::SizeLf,
-            (State::Size | State::Space, b' ' | b'\t') => self.extension(State::Space)?,
-            (State::Size | State::Space, b';') => self.extension(State::Extension)?,
-            (State::Extension, byte) if byte != b'\n' => self.extension(State::Extension)?,
-            (State::SizeLf, b'\n') if self.left > 0 => State::Data,
-            (State::SizeLf, b'\n') => State::TrailerStart,
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::SizeStart,
-            (State::TrailerStart, b'\r') => State::EndLf,
-            (State::EndLf, b'\n') => {
+            (DecoderState::Size | DecoderState::Space | DecoderState::Extension, b'\r') => {
+                DecoderState::SizeLf
+            }
+            (DecoderState::Size | DecoderState::Space, b' ' | b'\t') => {
+                self.extension(DecoderState::Space)?
+            }
+            (DecoderState::Size | DecoderState::Space, b';') => {
+                self.extension(DecoderState::Extension)?
+            }
+            (DecoderState::Extension, byte) if byte != b'\n' => {
+                self.extension(DecoderState::Extension)?
+            }
+            (DecoderState::SizeLf, b'\n') if self.left > 0 => DecoderState::Data,
+            (DecoderState::SizeLf, b'\n') => DecoderState::TrailerStart,
+            (DecoderState::DataCr, b'\r') => DecoderState::DataLf,
+            (DecoderState::DataLf, b'\n') => DecoderState::SizeStart,
+            (DecoderState::TrailerStart, b'\r') => DecoderState::EndLf,
+            (DecoderState::EndLf, b'\n') => {
                 if !self.trailers.is_empty() {
                     self.trailers.extend_from_slice(b"\r\n");
                 }
-                State::End
+                DecoderState::End
             }
-            (State::TrailerStart | State::Trailer, byte) if byte != b'\n' => {
+            (DecoderState::TrailerStart | DecoderState::Trailer, byte) if byte != b'\n' => {
                 self.trailer(byte)?;
-                if byte == b'\r' { State::TrailerLf } else { State::Trailer }
+                if byte == b'\r' { DecoderState::TrailerLf } else { DecoderState::Trailer }
             }
-            (State::TrailerLf, b'\n') => {
+            (DecoderState::TrailerLf, b'\n') => {
                 self.trailer(byte)?;
-                State::TrailerStart
+                DecoderState::TrailerStart
             }
             _ => return Err(ChunkError::Malformed),
         })
     }
 
     /// Counts a byte after a chunk size and returns the next state.
-    fn extension(&mut self, state: State) -> Result<State, ChunkError> {
+    fn extension(&mut self, state: DecoderState) -> Result<DecoderState, ChunkError> {
         self.extension_bytes += 1;
         if self.extension_bytes > MAX_EXTENSION_BYTES {
             return Err(ChunkError::ExtensionsTooLong);

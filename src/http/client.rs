@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::field_names::{remove_client_addresses, remove_forwarding};
 use super::fields::{FieldSection, Fields};
 use super::forwarded::{
-    Hops, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
+    Hop, Hops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
     X_FORWARDED_SSL,
 };
 use super::host::Authority;
@@ -52,7 +52,7 @@ pub enum ForwardedFor {
 
 impl ForwardedFor {
     /// Reduces the address of a client. The port is dropped.
-    fn reduce(self, client: Node) -> Option<Node> {
+    fn reduce(self, client: Hop) -> Option<Hop> {
         let network = match client.address {
             IpAddr::V4(address) => IpAddr::V4((u32::from(address) & (u32::MAX << 8)).into()),
             IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
@@ -81,7 +81,7 @@ impl Peer {
             address,
             secure,
             value: address.to_string().into(),
-            element: format!("for={};host=\"", Node::from(address).quoted()).into_bytes().into(),
+            element: format!("for={};host=\"", Hop::from(address).quoted()).into_bytes().into(),
             certificate: OnceLock::new(),
         }
     }
@@ -107,7 +107,7 @@ pub(crate) struct Client {
     /// The peer is a trusted proxy, so its forwarding fields are trusted.
     pub(crate) trusted: bool,
     /// The hops before the peer, if it is trusted.
-    nodes: Vec<Option<Node>>,
+    nodes: Vec<Option<Hop>>,
     /// The index of the client in `nodes`. `None` if the client is the peer.
     index: Option<usize>,
     /// The host requested from a trusted proxy, if the forwarding fields name one.
@@ -210,11 +210,11 @@ impl Client {
         let mut hops = self.nodes.iter().copied().chain([Some(peer.address.into())]);
         let client = hops.nth(self.index.unwrap_or(self.nodes.len())).flatten();
         let client = client.and_then(|client| forwarded_for.reduce(client));
-        let hops: Vec<Option<Node>> = std::iter::once(client).chain(hops).collect();
+        let hops: Vec<Option<Hop>> = std::iter::once(client).chain(hops).collect();
         let known: Vec<String> = hops.iter().flatten().map(ToString::to_string).collect();
         let list = (!known.is_empty()).then(|| known.join(", "));
         insert(fields, &X_FORWARDED_FOR, list.as_deref().map(str::as_bytes));
-        let quoted = hops.iter().map(|node| node.map_or_else(unknown, Node::quoted));
+        let quoted = hops.iter().map(|node| node.map_or_else(unknown, Hop::quoted));
         let elements: Vec<String> = quoted.map(|node| format!("for={node}")).collect();
         let mut forwarded = elements.join(", ").into_bytes();
         forwarded.extend_from_slice(b";host=\"");
@@ -237,7 +237,7 @@ impl Client {
         let mut list = Vec::with_capacity(peer.element.len() + 64);
         for node in &self.nodes {
             list.extend_from_slice(b"for=");
-            list.extend_from_slice(node.map_or_else(unknown, Node::quoted).as_bytes());
+            list.extend_from_slice(node.map_or_else(unknown, Hop::quoted).as_bytes());
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(&peer.element);

@@ -76,12 +76,12 @@ pub(crate) struct FieldSection {
     bytes: Vec<u8>,
     /// The names in lower case.
     names: String,
-    lines: Vec<Line>,
+    lines: Vec<StoredLine>,
 }
 
 /// A field line.
 #[derive(Clone, Copy)]
-struct Line {
+struct StoredLine {
     /// The position in `names`.
     name: Span,
     /// The start of the received name in `bytes`.
@@ -168,7 +168,7 @@ impl FieldSection {
             let spelling = u32::try_from(position(field.name.as_bytes())).unwrap_or(u32::MAX);
             let value = Span::new(position(field.value), field.value.len());
             let name = section.add_name(field.name);
-            section.lines.push(Line { name, spelling, value });
+            section.lines.push(StoredLine { name, spelling, value });
         }
         section.names.make_ascii_lowercase();
         section
@@ -239,7 +239,7 @@ impl FieldSection {
         self.bytes.extend_from_slice(name.as_str().as_bytes());
         let Some(value) = self.add(value.as_ref()) else { return };
         let name = self.add_name(name.as_str());
-        self.lines.push(Line { name, spelling, value });
+        self.lines.push(StoredLine { name, spelling, value });
     }
 
     /// Removes all lines with this name. Returns whether there were any.
@@ -313,7 +313,7 @@ impl FieldSection {
         self.bytes.get(span.range()).unwrap_or_default()
     }
 
-    fn name_of(&self, line: &Line) -> &str {
+    fn name_of(&self, line: &StoredLine) -> &str {
         self.names.get(line.name.range()).unwrap_or_default()
     }
 }

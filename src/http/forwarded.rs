@@ -21,12 +21,12 @@ const MAX_HOPS: usize = 32;
 /// The address and port of a hop. Hidden and unreadable hops are `None` in `Hops` (RFC 7239 section
 /// 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct Hop {
     pub(super) address: IpAddr,
     port: Option<u16>,
 }
 
-impl Node {
+impl Hop {
     /// Parses `IP`, `IP:port`, `[v6]` and `[v6]:port`. IPv4-mapped IPv6 addresses are converted to
     /// IPv4.
     fn parse(text: &str) -> Option<Self> {
@@ -55,14 +55,14 @@ impl Node {
     }
 }
 
-impl From<IpAddr> for Node {
+impl From<IpAddr> for Hop {
     fn from(address: IpAddr) -> Self {
         Self { address, port: None }
     }
 }
 
 /// The format of `X-Forwarded-For`.
-impl fmt::Display for Node {
+impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
             None => self.address.fmt(f),
@@ -74,7 +74,7 @@ impl fmt::Display for Node {
 /// The earlier hops of a request from one family of fields, the client first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Hops {
-    pub(super) nodes: Vec<Option<Node>>,
+    pub(super) nodes: Vec<Option<Hop>>,
     /// Whether each hop was reached over TLS.
     secure: Vec<Option<bool>>,
     hosts: Vec<Option<String>>,
@@ -91,7 +91,7 @@ impl Hops {
             secure.extend(scheme.chain(ssl).next());
         }
         Self {
-            nodes: last(list(fields, &X_FORWARDED_FOR).map(Node::parse)),
+            nodes: last(list(fields, &X_FORWARDED_FOR).map(Hop::parse)),
             secure,
             hosts: last(list(fields, &X_FORWARDED_HOST).map(|host| Some(host.to_owned()))),
         }
@@ -129,7 +129,7 @@ impl Hops {
                     let (value, after) = split_value(after.strip_prefix('=')?)?;
                     is_empty = false;
                     match name.to_ascii_lowercase().as_str() {
-                        "for" => node = Some(Node::parse(&value)),
+                        "for" => node = Some(Hop::parse(&value)),
                         "proto" => secure = is_secure(&value),
                         "host" => host = Some(value),
                         _ => {}
@@ -163,7 +163,7 @@ impl Hops {
     pub(super) fn client(&self, trusts: impl Fn(IpAddr) -> bool) -> Option<(usize, IpAddr)> {
         let mut client = None;
         for (index, node) in self.nodes.iter().enumerate().rev() {
-            let Some(Node { address, .. }) = node else { break };
+            let Some(Hop { address, .. }) = node else { break };
             client = Some((index, *address));
             if !trusts(*address) {
                 break;
@@ -227,7 +227,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     fn node(text: &str) -> Option<String> {
-        Node::parse(text).map(|node| node.to_string())
+        Hop::parse(text).map(|node| node.to_string())
     }
 
     fn of(name: HeaderName, values: &[&'static str]) -> HeaderMap {
@@ -249,7 +249,7 @@ mod tests {
             ("[2001:db8::1]:_x", "2001:db8::1", "\"[2001:db8::1]\""),
         ] {
             assert_eq!(node(text).as_deref(), Some(expected), "{text}");
-            assert_eq!(Node::parse(text).map(Node::quoted).as_deref(), Some(quoted), "{text}");
+            assert_eq!(Hop::parse(text).map(Hop::quoted).as_deref(), Some(quoted), "{text}");
         }
         for text in [
             "",

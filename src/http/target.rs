@@ -11,7 +11,7 @@ use super::host::Authority;
 
 /// A valid request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target<'a> {
+pub(crate) enum RequestTarget<'a> {
     /// Path and query (origin-form).
     Origin(&'a str),
     /// A complete URL (absolute-form).
@@ -43,7 +43,7 @@ pub(crate) enum TargetError {
     Form,
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     /// Parses the target of a request line.
     pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
         if target.starts_with('/') {
@@ -137,15 +137,15 @@ mod tests {
 
     #[test]
     fn each_target_form_is_valid_only_for_its_methods() {
-        let absolute = |authority, path| Ok(Target::Absolute { authority, path });
+        let absolute = |authority, path| Ok(RequestTarget::Absolute { authority, path });
         for (method, target, expected) in [
-            (Method::GET, "/", Ok(Target::Origin("/"))),
+            (Method::GET, "/", Ok(RequestTarget::Origin("/"))),
             (
                 Method::GET,
                 "//evil.example/a?b=http://c",
-                Ok(Target::Origin("//evil.example/a?b=http://c")),
+                Ok(RequestTarget::Origin("//evil.example/a?b=http://c")),
             ),
-            (Method::OPTIONS, "*", Ok(Target::Asterisk)),
+            (Method::OPTIONS, "*", Ok(RequestTarget::Asterisk)),
             (Method::GET, "*", Err(TargetError::Form)),
             (Method::POST, "*", Err(TargetError::Form)),
             (Method::OPTIONS, "**", Err(TargetError::Form)),
@@ -155,8 +155,8 @@ mod tests {
             (Method::GET, "http://[::1]:8080/", absolute("[::1]:8080", "/")),
             (Method::GET, "http://h#x", Err(TargetError::Fragment)),
             (Method::GET, "http://h/#x", Err(TargetError::Fragment)),
-            (Method::GET, "/a?b#c", Ok(Target::Origin("/a?b"))),
-            (Method::GET, "/#http://h/", Ok(Target::Origin("/"))),
+            (Method::GET, "/a?b#c", Ok(RequestTarget::Origin("/a?b"))),
+            (Method::GET, "/#http://h/", Ok(RequestTarget::Origin("/"))),
             (Method::GET, "#x", Err(TargetError::Fragment)),
             (Method::GET, "http://user@h/", Err(TargetError::Authority)),
             (Method::GET, "http://user:secret@h/", Err(TargetError::Authority)),
@@ -172,7 +172,7 @@ mod tests {
             (Method::GET, "?x", Err(TargetError::Form)),
             (Method::GET, "", Err(TargetError::Form)),
         ] {
-            assert_eq!(Target::parse(&method, target), expected, "{method} {target}");
+            assert_eq!(RequestTarget::parse(&method, target), expected, "{method} {target}");
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
             (Method::GET, "http://h?a/b", "/?a/b"),
             (Method::GET, "http://h//a", "//a"),
         ] {
-            let target = Target::parse(&method, target).expect("valid");
+            let target = RequestTarget::parse(&method, target).expect("valid");
             assert_eq!(target.to_origin_form(&method), expected);
         }
     }
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_parsed_target_is_validated_like_its_text() {
         for (target, expected) in [
-            ("/a?b", Ok(Target::Origin("/a?b"))),
-            ("http://h:80/a", Ok(Target::Absolute { authority: "h:80", path: "/a" })),
-            ("http://h?a", Ok(Target::Absolute { authority: "h", path: "?a" })),
+            ("/a?b", Ok(RequestTarget::Origin("/a?b"))),
+            ("http://h:80/a", Ok(RequestTarget::Absolute { authority: "h:80", path: "/a" })),
+            ("http://h?a", Ok(RequestTarget::Absolute { authority: "h", path: "?a" })),
             ("http://h#x", Err(TargetError::Fragment)),
             ("http://u@h/", Err(TargetError::Authority)),
             ("ftp://h/", Err(TargetError::Scheme)),
@@ -207,7 +207,7 @@ mod tests {
             ("*", Err(TargetError::Form)),
         ] {
             let uri: Uri = target.parse().expect("a URI");
-            assert_eq!(Target::of(&Method::GET, &uri), expected, "{target}");
+            assert_eq!(RequestTarget::of(&Method::GET, &uri), expected, "{target}");
         }
     }
 }

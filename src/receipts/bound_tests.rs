@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::spool::Spool;
-use super::testing::{TIMEOUT, until};
-use super::writer::{Limits, WriterSettings};
+use super::testing::{TIMEOUT, wait_until};
+use super::writer::{WriterLimits, WriterSettings};
 use super::{
     Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
 };
@@ -24,9 +24,9 @@ struct Seen {
 }
 
 #[derive(Clone, Default)]
-struct Shared(Arc<(Mutex<Seen>, Condvar)>);
+struct ObservedMedium(Arc<(Mutex<Seen>, Condvar)>);
 
-impl Shared {
+impl ObservedMedium {
     fn with<T>(&self, operation: impl FnOnce(&mut Seen) -> T) -> T {
         let seen = self.0.0.lock().expect("no panic");
         let mut seen = self.0.1.wait_while(seen, |seen| seen.hangs).expect("no panic");
@@ -50,7 +50,7 @@ impl Shared {
     }
 }
 
-struct SeenStore(Shared);
+struct SeenStore(ObservedMedium);
 
 impl Store for SeenStore {
     fn insert_if(
@@ -79,7 +79,7 @@ impl Store for SeenStore {
     }
 }
 
-struct SeenSpool(Shared);
+struct SeenSpool(ObservedMedium);
 
 impl Spool for SeenSpool {
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
@@ -123,8 +123,12 @@ fn receipt(number: usize) -> Receipt {
 }
 
 /// Starts a writer whose time limit for the store is `timeout`.
-fn start(store: &Shared, spool: &Shared, timeout: Duration) -> (Receipts, Arc<ReceiptCounters>) {
-    let limits = Limits { store: timeout, reply_timeout: TIMEOUT, ..Limits::default() };
+fn start(
+    store: &ObservedMedium,
+    spool: &ObservedMedium,
+    timeout: Duration,
+) -> (Receipts, Arc<ReceiptCounters>) {
+    let limits = WriterLimits { store: timeout, reply_timeout: TIMEOUT, ..WriterLimits::default() };
     let settings = WriterSettings { limits, spool_max: 1_000_000, retention_days: 1 };
     let counters = Arc::new(ReceiptCounters::default());
     let opened = store.clone();
@@ -149,23 +153,23 @@ fn send(receipts: &Receipts, count: usize) -> usize {
 
 #[test]
 fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
-    let (store, spool) = (Shared::default(), Shared::default());
+    let (store, spool) = (ObservedMedium::default(), ObservedMedium::default());
     store.set_hanging(true);
     let (receipts, counters) = start(&store, &spool, TIMEOUT);
     send(&receipts, 20_000);
     // One transaction is in flight, of 1 to 256 receipts.
     let refused = || counters.counts().0[2].1;
-    until("the others are refused", || refused() >= 20_000 - 4096 - 256);
+    wait_until("the others are refused", || refused() >= 20_000 - 4096 - 256);
     assert!(refused() < 20_000 - 4096);
     store.set_hanging(false);
     // The receipt of a visitor who left unconfirmed is not kept: it is stored and then erased.
-    until("all are written", || store.count() as u64 + refused() >= 20_000);
+    wait_until("all are written", || store.count() as u64 + refused() >= 20_000);
     assert!(store.with(|seen| (2..=256).contains(&seen.largest)));
 }
 
 #[test]
 fn at_most_4096_receipts_queue_for_a_hanging_writer() {
-    let (store, spool) = (Shared::default(), Shared::default());
+    let (store, spool) = (ObservedMedium::default(), ObservedMedium::default());
     let (receipts, _) = start(&store, &spool, Duration::ZERO);
     spool.set_hanging(true);
     store.set_hanging(true);
@@ -178,10 +182,10 @@ fn at_most_4096_receipts_queue_for_a_hanging_writer() {
 
 #[test]
 fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
-    let (store, spool) = (Shared::default(), Shared::default());
+    let (store, spool) = (ObservedMedium::default(), ObservedMedium::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
     let (_receipts, _) = start(&store, &spool, TIMEOUT);
-    until("all are moved", || store.count() >= 1000 && spool.count() == 0);
+    wait_until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
     assert_eq!(spool.with(|seen| seen.largest_page), 256);
 }

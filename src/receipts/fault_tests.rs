@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::spool::Spool;
-use super::testing::{TIMEOUT, until};
-use super::writer::{Limits, WriterSettings};
+use super::testing::{TIMEOUT, wait_until};
+use super::writer::{WriterLimits, WriterSettings};
 use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
 
@@ -46,9 +46,9 @@ struct Medium {
 }
 
 #[derive(Clone, Default)]
-struct Shared(Arc<(Mutex<Medium>, Condvar)>);
+struct FaultyMedium(Arc<(Mutex<Medium>, Condvar)>);
 
-impl Shared {
+impl FaultyMedium {
     fn get(&self) -> MutexGuard<'_, Medium> {
         self.0.0.lock().expect("no panic")
     }
@@ -106,7 +106,7 @@ impl Shared {
 const SLOW_STORE: Duration = Duration::from_millis(25);
 const SLOW_SPOOL: Duration = Duration::from_millis(60);
 
-struct FaultyStore(Shared);
+struct FaultyStore(FaultyMedium);
 
 impl Store for FaultyStore {
     fn insert_if(
@@ -149,7 +149,7 @@ impl Store for FaultyStore {
     }
 }
 
-struct FaultySpool(Shared);
+struct FaultySpool(FaultyMedium);
 
 impl Spool for FaultySpool {
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
@@ -203,16 +203,16 @@ fn receipt(id: &str) -> Receipt {
 }
 
 /// A writer with a faulty store and a faulty spool.
-struct Stage {
-    store: Shared,
-    spool: Shared,
+struct FaultyWriter {
+    store: FaultyMedium,
+    spool: FaultyMedium,
     counters: Arc<ReceiptCounters>,
     receipts: Receipts,
     runtime: Runtime,
 }
 
-impl Stage {
-    fn with(store: &Shared, spool: &Shared, limits: Limits) -> Self {
+impl FaultyWriter {
+    fn with(store: &FaultyMedium, spool: &FaultyMedium, limits: WriterLimits) -> Self {
         let settings = WriterSettings { limits, spool_max: 10_000, retention_days: 1 };
         let counters = Arc::new(ReceiptCounters::default());
         let opened = store.clone();
@@ -233,7 +233,7 @@ impl Stage {
     }
 
     fn new() -> Self {
-        Self::with(&Shared::default(), &Shared::default(), limits())
+        Self::with(&FaultyMedium::default(), &FaultyMedium::default(), limits())
     }
 
     fn record(&self, id: &str) -> Result<(), NotRecorded> {
@@ -250,12 +250,12 @@ impl Stage {
         (counts.map(|(_, count)| count), waiting)
     }
 
-    fn calls(&self, of: &Shared, name: &str) -> usize {
+    fn calls(&self, of: &FaultyMedium, name: &str) -> usize {
         self.times(of, name).len()
     }
 
     /// When an operation was called.
-    fn times(&self, of: &Shared, name: &str) -> Vec<Instant> {
+    fn times(&self, of: &FaultyMedium, name: &str) -> Vec<Instant> {
         of.get().calls.get(name).cloned().unwrap_or_default()
     }
 }
@@ -270,9 +270,9 @@ fn assert_backoff(calls: &[Instant], started: Instant, (first, longest): (Durati
     }
 }
 
-fn limits() -> Limits {
+fn limits() -> WriterLimits {
     let ms = Duration::from_millis;
-    Limits {
+    WriterLimits {
         store: ms(8),
         reply_timeout: ms(40),
         backoff: (ms(1), ms(4)),
@@ -298,12 +298,12 @@ fn visitors() -> impl Strategy<Value = Vec<(u64, bool)>> {
 }
 
 /// The answers to visitors by id. `None` for visitors who left.
-fn answers(stage: &Stage, visitors: &[(u64, bool)]) -> Vec<(String, Option<bool>)> {
+fn answers(writer: &FaultyWriter, visitors: &[(u64, bool)]) -> Vec<(String, Option<bool>)> {
     let visit = |(number, (at, leaves)): (usize, &(u64, bool))| {
         let (id, at, leaves) = (format!("id-{number}"), Duration::from_millis(*at), *leaves);
         async move {
             tokio::time::sleep(at).await;
-            let recorded = stage.receipts.record(receipt(&id));
+            let recorded = writer.receipts.record(receipt(&id));
             if !leaves {
                 return (id, Some(recorded.await.is_ok()));
             }
@@ -311,7 +311,7 @@ fn answers(stage: &Stage, visitors: &[(u64, bool)]) -> Vec<(String, Option<bool>
             (id, left.ok().map(|recorded| recorded.is_ok()))
         }
     };
-    stage.runtime.block_on(join_all(visitors.iter().enumerate().map(visit)))
+    writer.runtime.block_on(join_all(visitors.iter().enumerate().map(visit)))
 }
 
 fn of(answers: &[(String, Option<bool>)], which: bool) -> BTreeSet<String> {
@@ -328,26 +328,26 @@ proptest! {
         spool_faults in faults(),
         visitors in visitors(),
     ) {
-        let stage = Stage::new();
-        stage.store.get().faults = store_faults.into();
-        stage.spool.get().faults = spool_faults.into();
-        let answers = answers(&stage, &visitors);
+        let writer = FaultyWriter::new();
+        writer.store.get().faults = store_faults.into();
+        writer.spool.get().faults = spool_faults.into();
+        let answers = answers(&writer, &visitors);
         let (confirmed, refused) = (of(&answers, true), of(&answers, false));
-        stage.store.get().faults.clear();
-        stage.spool.get().faults.clear();
-        until("everything confirmed is stored, nothing refused is left", || {
-            let stored = stage.store.ids();
+        writer.store.get().faults.clear();
+        writer.spool.get().faults.clear();
+        wait_until("everything confirmed is stored, nothing refused is left", || {
+            let stored = writer.store.ids();
             confirmed.is_subset(&stored)
                 && refused.is_disjoint(&stored)
-                && stage.spool.ids().is_empty()
+                && writer.spool.ids().is_empty()
                 // Receipts of visitors who left are erased, or were stored before they left.
-                && stage.counts().0[0] == stored.len() as u64
-                && stage.counts().1 == 0
+                && writer.counts().0[0] == stored.len() as u64
+                && writer.counts().1 == 0
         });
-        stage.close();
-        let stored = stage.store.ids();
+        writer.close();
+        let stored = writer.store.ids();
         prop_assert!(confirmed.is_subset(&stored) && refused.is_disjoint(&stored));
-        let ([counted_stored, _, counted_refused], waiting) = stage.counts();
+        let ([counted_stored, _, counted_refused], waiting) = writer.counts();
         prop_assert_eq!((counted_stored, waiting), (stored.len() as u64, 0));
         prop_assert_eq!(counted_stored + counted_refused, visitors.len() as u64);
     }
@@ -358,8 +358,8 @@ proptest! {
         visitors in visitors(),
         kill_after in 0_u64..60,
     ) {
-        let (store, spool) = (Shared::default(), Shared::default());
-        let stage = Stage::with(&store, &spool, limits());
+        let (store, spool) = (FaultyMedium::default(), FaultyMedium::default());
+        let writer = FaultyWriter::with(&store, &spool, limits());
         store.get().faults = store_faults.into();
         let killer = {
             let (store, spool) = (store.clone(), spool.clone());
@@ -370,15 +370,15 @@ proptest! {
                 store.get().killed = true;
             })
         };
-        let confirmed = of(&answers(&stage, &visitors), true);
+        let confirmed = of(&answers(&writer, &visitors), true);
         killer.join().expect("no panic");
-        stage.close();
+        writer.close();
         for medium in [&store, &spool] {
             let rows = std::mem::take(&mut medium.get().rows);
             *medium.get() = Medium { rows, ..Medium::default() };
         }
-        let next = Stage::with(&store, &spool, limits());
-        until("the spool is empty", || spool.ids().is_empty() && next.counts().1 == 0);
+        let next = FaultyWriter::with(&store, &spool, limits());
+        wait_until("the spool is empty", || spool.ids().is_empty() && next.counts().1 == 0);
         next.close();
         let stored = store.ids();
         prop_assert!(confirmed.is_subset(&stored), "{:?}", confirmed.difference(&stored));
@@ -387,137 +387,137 @@ proptest! {
 
 #[test]
 fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
-    let (store, spool) = (Shared::default(), Shared::default());
+    let (store, spool) = (FaultyMedium::default(), FaultyMedium::default());
     for id in ["a", "b", "c"] {
         spool.get().rows.insert(id.to_owned(), Some(receipt(id)));
     }
     spool.get().fails_to_remove = true;
     let backoff = (Duration::from_millis(20), Duration::from_millis(100));
-    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
+    let limits = WriterLimits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
     let started = Instant::now();
-    let stage = Stage::with(&store, &spool, limits);
-    until("the spool was moved", || stage.counts() == ([3, 0, 0], 0));
+    let writer = FaultyWriter::with(&store, &spool, limits);
+    wait_until("the spool was moved", || writer.counts() == ([3, 0, 0], 0));
     for number in 0..20 {
-        stage.record(&format!("new-{number}")).expect("the store works");
+        writer.record(&format!("new-{number}")).expect("the store works");
     }
-    until("deletion was tried again", || stage.calls(&spool, "remove") > 5);
-    until("each was counted once", || stage.counts() == ([23, 0, 0], 0));
-    assert_eq!(stage.calls(&store, "open"), 1, "the connection to the store is kept");
-    assert_eq!(stage.counters.degraded().as_deref(), Some("the spool rejects receipts"));
-    assert_backoff(&stage.times(&spool, "remove"), started, backoff);
+    wait_until("deletion was tried again", || writer.calls(&spool, "remove") > 5);
+    wait_until("each was counted once", || writer.counts() == ([23, 0, 0], 0));
+    assert_eq!(writer.calls(&store, "open"), 1, "the connection to the store is kept");
+    assert_eq!(writer.counters.degraded().as_deref(), Some("the spool rejects receipts"));
+    assert_backoff(&writer.times(&spool, "remove"), started, backoff);
     spool.get().fails_to_remove = false;
-    until("the spool is empty", || spool.ids().is_empty());
-    assert_eq!(stage.counts(), ([23, 0, 0], 0));
-    stage.close();
+    wait_until("the spool is empty", || spool.ids().is_empty());
+    assert_eq!(writer.counts(), ([23, 0, 0], 0));
+    writer.close();
 }
 
 #[test]
 fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
     let backoff = (Duration::from_millis(10), Duration::from_secs(60));
-    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
-    let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
-    stage.store.get().fails_to_insert = true;
+    let limits = WriterLimits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
+    let writer = FaultyWriter::with(&FaultyMedium::default(), &FaultyMedium::default(), limits);
+    writer.store.get().fails_to_insert = true;
     let started = Instant::now();
-    stage.record("a").expect("spooled");
-    until("it was tried again", || stage.calls(&stage.store, "insert") > 5);
-    assert_backoff(&stage.times(&stage.store, "insert"), started, backoff);
-    until("it was counted", || stage.counts() == ([0, 1, 0], 1));
-    stage.close();
+    writer.record("a").expect("spooled");
+    wait_until("it was tried again", || writer.calls(&writer.store, "insert") > 5);
+    assert_backoff(&writer.times(&writer.store, "insert"), started, backoff);
+    wait_until("it was counted", || writer.counts() == ([0, 1, 0], 1));
+    writer.close();
 }
 
 #[test]
 fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() {
     let backoff = (Duration::from_millis(10), Duration::from_secs(60));
-    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
-    let (store, spool) = (Shared::default(), Shared::default());
+    let limits = WriterLimits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
+    let (store, spool) = (FaultyMedium::default(), FaultyMedium::default());
     store.get().fails_to_insert = true;
     spool.get().fails_to_insert = true;
     let started = Instant::now();
-    let stage = Stage::with(&store, &spool, limits);
-    until("it was opened again", || {
-        assert_eq!(stage.record("a"), Err(NotRecorded));
-        stage.calls(&store, "open") > 5
+    let writer = FaultyWriter::with(&store, &spool, limits);
+    wait_until("it was opened again", || {
+        assert_eq!(writer.record("a"), Err(NotRecorded));
+        writer.calls(&store, "open") > 5
     });
-    assert_backoff(&stage.times(&store, "open"), started, backoff);
-    stage.close();
+    assert_backoff(&writer.times(&store, "open"), started, backoff);
+    writer.close();
 }
 
 #[test]
 fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
-    let stage = Stage::with(
-        &Shared::default(),
-        &Shared::default(),
-        Limits { store: Duration::from_secs(1), reply_timeout: TIMEOUT, ..limits() },
+    let writer = FaultyWriter::with(
+        &FaultyMedium::default(),
+        &FaultyMedium::default(),
+        WriterLimits { store: Duration::from_secs(1), reply_timeout: TIMEOUT, ..limits() },
     );
-    stage.record("before").expect("stored");
-    stage.store.get().hangs = true;
+    writer.record("before").expect("stored");
+    writer.store.get().hangs = true;
     let started = Instant::now();
-    stage.record("first").expect("spooled");
+    writer.record("first").expect("spooled");
     assert!(started.elapsed() >= Duration::from_secs(1));
-    let hung = stage.calls(&stage.store, "insert");
+    let hung = writer.calls(&writer.store, "insert");
     for number in 0..50 {
-        stage.record(&format!("next-{number}")).expect("spooled without a wait for the store");
+        writer.record(&format!("next-{number}")).expect("spooled without a wait for the store");
     }
-    assert_eq!(stage.calls(&stage.store, "insert"), hung, "nothing more was sent to it");
-    until("all were counted", || stage.counts() == ([1, 51, 0], 51));
-    stage.store.release();
-    until("the spool was moved", || stage.counts() == ([52, 51, 0], 0));
-    stage.close();
-    assert_eq!(stage.store.ids().len(), 52);
+    assert_eq!(writer.calls(&writer.store, "insert"), hung, "nothing more was sent to it");
+    wait_until("all were counted", || writer.counts() == ([1, 51, 0], 51));
+    writer.store.release();
+    wait_until("the spool was moved", || writer.counts() == ([52, 51, 0], 0));
+    writer.close();
+    assert_eq!(writer.store.ids().len(), 52);
 }
 
 #[test]
 fn a_choice_rejected_by_a_hanging_spool_is_not_stored_later() {
-    let limits = Limits { reply_timeout: Duration::from_secs(1), ..limits() };
-    let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
-    stage.store.get().fails_to_insert = true;
-    stage.spool.get().hangs = true;
-    assert_eq!(stage.record("a"), Err(NotRecorded));
-    stage.store.get().fails_to_insert = false;
-    stage.spool.release();
-    until("the refused receipt left the spool", || {
-        stage.spool.ids().is_empty() && stage.counts() == ([0, 0, 1], 0)
+    let limits = WriterLimits { reply_timeout: Duration::from_secs(1), ..limits() };
+    let writer = FaultyWriter::with(&FaultyMedium::default(), &FaultyMedium::default(), limits);
+    writer.store.get().fails_to_insert = true;
+    writer.spool.get().hangs = true;
+    assert_eq!(writer.record("a"), Err(NotRecorded));
+    writer.store.get().fails_to_insert = false;
+    writer.spool.release();
+    wait_until("the refused receipt left the spool", || {
+        writer.spool.ids().is_empty() && writer.counts() == ([0, 0, 1], 0)
     });
-    stage.record("b").expect("stored or spooled");
-    until("it is stored alone", || stage.store.ids() == ["b".to_owned()].into());
-    stage.close();
-    assert_eq!(stage.store.ids(), ["b".to_owned()].into());
+    writer.record("b").expect("stored or spooled");
+    wait_until("it is stored alone", || writer.store.ids() == ["b".to_owned()].into());
+    writer.close();
+    assert_eq!(writer.store.ids(), ["b".to_owned()].into());
 }
 
 #[test]
 fn receipts_in_memory_are_spooled_at_shutdown() {
-    let stage = Stage::with(
-        &Shared::default(),
-        &Shared::default(),
-        Limits { store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() },
+    let writer = FaultyWriter::with(
+        &FaultyMedium::default(),
+        &FaultyMedium::default(),
+        WriterLimits { store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() },
     );
-    stage.record("before").expect("stored");
-    stage.store.get().hangs = true;
-    let recorded = stage.runtime.block_on(async {
+    writer.record("before").expect("stored");
+    writer.store.get().hangs = true;
+    let recorded = writer.runtime.block_on(async {
         let (recorded, ()) = tokio::join!(
-            stage.receipts.record(receipt("a")),
-            stage.receipts.close(Duration::from_millis(50)),
+            writer.receipts.record(receipt("a")),
+            writer.receipts.close(Duration::from_millis(50)),
         );
         recorded
     });
     assert_eq!(recorded, Ok(()));
-    assert_eq!(stage.spool.ids(), ["a".to_owned()].into());
-    until("both were counted", || stage.counts() == ([1, 1, 0], 1));
-    assert_eq!(stage.record("late"), Err(NotRecorded));
-    stage.store.release();
+    assert_eq!(writer.spool.ids(), ["a".to_owned()].into());
+    wait_until("both were counted", || writer.counts() == ([1, 1, 0], 1));
+    assert_eq!(writer.record("late"), Err(NotRecorded));
+    writer.store.release();
 }
 
 #[test]
 fn expired_receipts_are_deleted_in_repeated_batches() {
-    let store = Shared::default();
+    let store = FaultyMedium::default();
     store.get().expired = 2500;
-    let hourly = Stage::with(&store, &Shared::default(), limits());
-    until("all were deleted", || store.get().expired == 0);
+    let hourly = FaultyWriter::with(&store, &FaultyMedium::default(), limits());
+    wait_until("all were deleted", || store.get().expired == 0);
     assert_eq!(hourly.calls(&store, "prune"), 3);
     hourly.close();
-    let limits = Limits { prune_every: Duration::from_millis(10), ..limits() };
-    let stage = Stage::with(&store, &Shared::default(), limits);
+    let limits = WriterLimits { prune_every: Duration::from_millis(10), ..limits() };
+    let writer = FaultyWriter::with(&store, &FaultyMedium::default(), limits);
     store.get().expired = 1;
-    until("the next one was deleted", || store.get().expired == 0);
-    stage.close();
+    wait_until("the next one was deleted", || store.get().expired == 0);
+    writer.close();
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits until `holds` returns true.
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < TIMEOUT, "in vain: {what}");
+        assert!(started.elapsed() < TIMEOUT, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

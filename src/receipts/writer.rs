@@ -2,8 +2,8 @@
 //!
 //! | state of the store | a new receipt |
 //! |---|---|
-//! | idle | is sent to the store, or to the spool if the store fails or takes longer than [`Limits::store`] |
-//! | busy | waits for the operation in flight, at most [`Limits::store`], then as above |
+//! | idle | is sent to the store, or to the spool if the store fails or takes longer than [`WriterLimits::store`] |
+//! | busy | waits for the operation in flight, at most [`WriterLimits::store`], then as above |
 //! | failed | goes to the spool immediately; only the background work tries the store, with a backoff |
 //!
 //! A receipt that the spool rejects too is refused. A tombstone also erases the refused receipt if COMMIT was
@@ -37,7 +37,7 @@ const MOST_TO_REMOVE: usize = 10_000;
 
 /// Time limits.
 #[derive(Debug, Clone)]
-pub(super) struct Limits {
+pub(super) struct WriterLimits {
     /// How long a visitor waits for the store.
     pub(super) store: Duration,
     /// How long a visitor waits for the answer in total.
@@ -48,7 +48,7 @@ pub(super) struct Limits {
     pub(super) prune_every: Duration,
 }
 
-impl Default for Limits {
+impl Default for WriterLimits {
     fn default() -> Self {
         Self {
             store: Duration::from_millis(500),
@@ -62,7 +62,7 @@ impl Default for Limits {
 /// Settings of the writer.
 #[derive(Debug, Clone)]
 pub(super) struct WriterSettings {
-    pub(super) limits: Limits,
+    pub(super) limits: WriterLimits,
     pub(super) spool_max: u64,
     pub(super) retention_days: u32,
 }

@@ -72,7 +72,7 @@ pub(crate) struct ClientFields {
 
 /// The data of one finished request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct AccessLogEntry<'a> {
     /// The site's name, or `-` if no site matched.
     pub site: &'a str,
     /// The method.
@@ -98,7 +98,7 @@ pub(crate) struct Entry<'a> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonLine<'a> {
     time: &'a str,
     site: &'a str,
     method: &'a str,
@@ -207,12 +207,12 @@ impl AccessLog {
     }
 
     /// Writes the line of one request.
-    pub(crate) fn write(&self, entry: &Entry<'_>) {
+    pub(crate) fn write(&self, entry: &AccessLogEntry<'_>) {
         let time = OffsetDateTime::now_utc();
         line_buffer::add(&self.writer, |out| match self.form {
             LineFormat::Combined => out.extend_from_slice(combined(entry, time).as_bytes()),
             form => line_buffer::with_millis(time, |time| {
-                let line = Line::of(entry, time);
+                let line = JsonLine::of(entry, time);
                 match form {
                     // Cannot fail: every key is a string, and the buffer accepts any bytes.
                     LineFormat::Json => drop(serde_json::to_writer(out, &line)),
@@ -226,7 +226,7 @@ impl AccessLog {
 }
 
 /// Formats a line in the Combined Log Format. The queries of the path and of `Referer` are omitted.
-fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
+fn combined(entry: &AccessLogEntry<'_>, time: OffsetDateTime) -> String {
     let quoted = |value: Option<&[u8]>| {
         let text = value.unwrap_or(b"-");
         let text = text.get(..MAX_FIELD_BYTES).unwrap_or(text);
@@ -260,8 +260,8 @@ fn joined<'a>(counts: impl Iterator<Item = (&'a str, u16)>) -> String {
     counts.map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(",")
 }
 
-impl<'a> Line<'a> {
-    fn of(entry: &Entry<'a>, time: &'a str) -> Self {
+impl<'a> JsonLine<'a> {
+    fn of(entry: &AccessLogEntry<'a>, time: &'a str) -> Self {
         let report = entry.report;
         Self {
             time,
@@ -352,7 +352,7 @@ mod tests {
             referer: long.clone(),
             user_agent: long,
         };
-        let entry = Entry {
+        let entry = AccessLogEntry {
             site: "shop",
             method: "GET",
             path: "/",

@@ -59,19 +59,19 @@ impl<W: Write> Write for Batches<W> {
 }
 
 thread_local! {
-    static BUFFER: RefCell<Buffer> = RefCell::default();
+    static BUFFER: RefCell<LineBuffer> = RefCell::default();
     static CLOCK: RefCell<(i64, String)> = RefCell::default();
 }
 
 #[derive(Default)]
-struct Buffer {
+struct LineBuffer {
     /// Whether lines are buffered until [`flush`] is called.
     waits: bool,
     lines: Vec<u8>,
     writer: Option<NonBlocking>,
 }
 
-impl Buffer {
+impl LineBuffer {
     fn flush(&mut self) {
         if let Some(mut writer) = self.writer.take() {
             // A full queue drops the lines. A request must not fail because of its log line.
@@ -89,7 +89,7 @@ pub(crate) fn wait_for_flush() {
 
 /// Passes this thread's lines to the log thread.
 pub(crate) fn flush() {
-    BUFFER.with_borrow_mut(Buffer::flush);
+    BUFFER.with_borrow_mut(LineBuffer::flush);
 }
 
 /// Appends the line that `write` produces, and a line feed.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the applications of this suite, where they are missing, by name from Debian, PyPI and npm. Services are not
-# started: the suite starts its own. Prints the time of each part. --missing: lists the missing packages, installs nothing.
+# Installs the missing applications from Debian, PyPI and npm, and prints the time of each part. No service is started: the
+# tests start their own. --missing: list the missing packages, and install nothing.
 set -eu
 cd "$(dirname "$0")"
 
@@ -8,11 +8,12 @@ cd "$(dirname "$0")"
 
 python() { # python FOLDER REQUIREMENTS
     [ -x "$1/bin/pip" ] || python3 -m venv "$1"
-    # What is imported is compiled then: a small part of what is installed.
+    # Python compiles the few imported files at their first import.
     "$1/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$2"
 }
 
-# The lock file leaves sqlite3 out, an optional dependency of Etherpad: it is a Git repository, which Debian's npm 9 cannot override.
+# The lock file excludes sqlite3, an optional dependency of Etherpad. sqlite3 is a Git repository, which Debian's npm 9
+# cannot override.
 node_modules() {
     if ! npm ls > /dev/null 2>&1; then
         npm ci --no-progress
@@ -29,8 +30,8 @@ timed() { # timed COMMAND...
     echo "installed: $* ($(($(date +%s) - began)) s)"
 }
 
-# What the rest is installed with. It may be there without a package. All of it works with Debian's Node.js 18, for
-# which Playwright 1.61 is the last.
+# The programs that install the rest. They may be installed without a package. Debian's Node.js 18 is sufficient. The last
+# Playwright for Node.js 18 is 1.61.
 first=""
 command -v node > /dev/null || first="$first nodejs"
 command -v npm > /dev/null || first="$first npm"
@@ -38,7 +39,7 @@ python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || first="$first python3-ve
 missing=""
 command -v chromium > /dev/null || missing="$missing chromium"
 command -v openssl > /dev/null || missing="$missing openssl"
-# Without dbconfig-no-thanks, packages would set up databases of their own.
+# Without dbconfig-no-thanks, packages would create databases.
 for package in dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml \
     phpmyadmin puma redmine redmine-sqlite wordpress wordpress-theme-twentytwentyone; do
     dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
@@ -47,13 +48,13 @@ if [ "${1:-}" = --missing ]; then
     echo "$first$missing"
     exit
 fi
-# Before the downloads below.
+# Check the permission before the downloads below.
 # shellcheck disable=SC2086
 [ -z "$first$missing" ] || may_install $first $missing
 # shellcheck disable=SC2086
 [ -z "$first" ] || timed debian $first
 
-# What the network slows down goes on beside what the disk slows down.
+# Downloads run concurrently with the installation of packages, which is limited by the disk.
 log=$(mktemp -d)
 {
     timed python python requirements.txt

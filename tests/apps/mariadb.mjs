@@ -1,10 +1,10 @@
-// A MariaDB server of an application's own, which listens on a socket in its folder.
+// A MariaDB server for one application, on a Unix socket in the application's folder.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { run, start } from "./process.mjs";
 
-/** Starts the server and gives `user` a database of the same name. */
+/** Starts the server, and creates a database for `user` with the same name. */
 export async function startMariaDb(folder, user, password) {
   const data = path.join(folder, "mariadb");
   const socket = path.join(folder, "mariadb.sock");

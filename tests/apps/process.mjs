@@ -1,4 +1,4 @@
-// Programs that the suite starts: applications, their databases, and the proxy.
+// Child processes: applications, databases and the proxy.
 import { execFile, spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
@@ -17,16 +17,16 @@ export const SERVERS = path.join(HERE, "servers");
 export const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==", "base64");
 
 const running = new Set();
-process.on("exit", () => running.forEach(end));
+process.on("exit", () => running.forEach(kill));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
-function end(child) {
+function kill(child) {
   running.delete(child);
-  // The whole group: servers start workers.
-  try { process.kill(-child.pid, "SIGKILL"); } catch { /* it has ended */ }
+  // Kill the process group, because servers start workers.
+  try { process.kill(-child.pid, "SIGKILL"); } catch { /* already exited */ }
 }
 
-/** A port that nothing listens on, for programs that cannot tell which one the system picked. */
+/** A free port, for programs that cannot report a port chosen by the system. */
 const freePort = () => new Promise((resolve) => {
   const server = net.createServer().listen(0, "127.0.0.1", () => {
     const { port } = server.address();
@@ -34,7 +34,7 @@ const freePort = () => new Promise((resolve) => {
   });
 });
 
-/** Starts a program. What it prints goes to a file, and to the error if it ends before it is `ready`. */
+/** Starts a program and waits until it is `ready`. Output goes to a log file, whose end is part of a start error. */
 export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 180, name = path.basename(program) }) {
   const log = path.join(folder, `${name}.log`);
   const output = fs.openSync(log, "a");
@@ -43,42 +43,42 @@ export async function start(folder, [program, ...args], { env = {}, cwd = folder
   running.add(child);
   let failure = null;
   child.on("error", (error) => { failure = error.message; });
-  child.on("exit", (code) => { failure ??= `ended with ${code}`; });
+  child.on("exit", (code) => { failure ??= `exited with ${code}`; });
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = failure === null && await ready(log).catch(() => null);
-    if (value) return { value, stop: () => end(child), log };
+    if (value) return { value, stop: () => kill(child), log };
     if (failure || Date.now() > deadline) {
-      end(child);
+      kill(child);
       throw new Error(`${program}: ${failure ?? `not ready within ${seconds} s`}\n${fs.readFileSync(log, "utf8").slice(-2000)}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-/** Whether a server answers `path` on `port`. */
-const answers = (port, path = "/") => async () =>
+/** Whether a server responds to `path` on `port`. */
+const responds = (port, path = "/") => async () =>
   (await fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual" })).status < 500;
 
-/** Starts a server on a port that nothing listens on; `command` makes its command line for it. */
+/** Starts a server on a free port. `command` returns the command line for a port. */
 export async function serve(folder, command, { path = "/", ...options } = {}) {
   const port = await freePort();
-  const { stop } = await start(folder, command(port), { ...options, ready: answers(port, path) });
+  const { stop } = await start(folder, command(port), { ...options, ready: responds(port, path) });
   return { port, stop };
 }
 
-/** Runs a program to its end. */
+/** Runs a program and returns its standard output. */
 export const run = (folder, [program, ...args], { env = {}, cwd = folder, input = "" } = {}) => new Promise((resolve, reject) => {
   const child = execFile(program, args, { cwd, env: { ...process.env, ...env } }, (error, stdout, stderr) =>
     error ? reject(new Error(`${program}: ${error.message}\n${stdout}${stderr}`)) : resolve(stdout));
   child.stdin.end(input);
 });
 
-/** Starts PHP's own server with `root` as its folder. */
+/** Starts PHP's built-in server with `root` as the document root. */
 export const servePhp = (folder, root, { args = [], env = {}, path } = {}) =>
   serve(folder, (port) => ["php", "-d", "opcache.enable_cli=1", ...args, "-S", `127.0.0.1:${port}`, "-t", root], { path, env: { PHP_CLI_SERVER_WORKERS: "4", ...env } });
 
-/** Starts consentry in front of `port`; its configuration is one site, and what the state adds. */
+/** Starts consentry in front of `port` with one site and the config of the state. */
 export async function startProxy(folder, { port, tls, config, name }) {
   const listener = tls ? "https" : "http";
   const file = path.join(folder, "consentry.toml");
@@ -90,10 +90,10 @@ export async function startProxy(folder, { port, tls, config, name }) {
   fs.writeFileSync(file, `[listen]\n${listener} = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n${certificate}${config}
 [[site]]\nhosts = ["${name}.example"]\nupstream = "http://127.0.0.1:${port}"\n`);
   fs.rmSync(path.join(folder, "consentry.log"), { force: true });
-  const serving = async (log) => {
+  const listenAddress = async (log) => {
     const line = fs.readFileSync(log, "utf8").split("\n").find((line) => line.includes('"message":"serving"'));
     return line && JSON.parse(line)[listener];
   };
-  const { value, stop } = await start(folder, [CONSENTRY, "run", "--config", file], { ready: serving, seconds: 60, name: "consentry" });
+  const { value, stop } = await start(folder, [CONSENTRY, "run", "--config", file], { ready: listenAddress, seconds: 60, name: "consentry" });
   return { url: `${listener}://${name}.example:${value.split(":").pop()}`, stop };
 }

@@ -1,5 +1,5 @@
-// Drives real applications behind the proxy in Chromium: `node run.mjs [NAME...]`, all of them without a name.
-// Prints the time of each application, state and step, and ends with 1 if one of them failed.
+// Tests real applications behind the proxy in Chromium: `node run.mjs [--state STATE] [NAME...]`. Default: all applications in
+// all states. Prints the time of each application, state and step. Exits with 1 after a failure.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -9,14 +9,14 @@ import { APPLICATIONS, startProxy } from "./process.mjs";
 import { STATES, checkTrackers, decision } from "./states.mjs";
 import { addTrackers } from "./trackers.mjs";
 
-const AT_A_TIME = 2;
-// Longer than any step takes on a busy machine.
-const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
+const CONCURRENCY = 2;
+// Time limit of a step, in milliseconds. Generous, for a busy machine.
+const TIMEOUT = Number(process.env.STEP_TIMEOUT ?? 60_000);
 const { values, positionals } = parseArgs({ options: { state: { type: "string" } }, allowPositionals: true });
 const all = fs.readdirSync(APPLICATIONS).filter((file) => file.endsWith(".mjs")).map((file) => file.slice(0, -4));
 const names = positionals.length > 0 ? positionals : all;
 const states = STATES.filter(({ name }) => values.state === undefined || name === values.state);
-if (states.length === 0) throw new Error(`no state "${values.state}"`);
+if (states.length === 0) throw new Error(`unknown state "${values.state}"`);
 
 const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);
 
@@ -26,17 +26,17 @@ const browser = await chromium.launch({
     "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND"],
 });
 
-/** What the steps of an application use of a page. */
-function tools(page, url) {
+/** Helpers for the steps of an application. */
+function helpers(page, url) {
   const press = (selector) => page.locator(selector).first().evaluate((element) => element.click());
   const expect = (holds, message) => { if (!holds) throw new Error(message); };
   return {
     page, url, press, expect,
     go: (path) => page.goto(url + path),
     submit: (selector) => Promise.all([page.waitForNavigation(), press(selector)]),
-    // Waits until `check` holds, for what no selector shows.
+    // Waits until `check` holds, if no selector can show it.
     until: async (check, message) => {
-      const deadline = Date.now() + PATIENCE;
+      const deadline = Date.now() + TIMEOUT;
       while (!await check()) {
         expect(Date.now() < deadline, message);
         await page.waitForTimeout(100);
@@ -46,8 +46,8 @@ function tools(page, url) {
   };
 }
 
-/** Drives an application in one state; returns the time of each step. */
-async function drive(application, name, state, folder, port) {
+/** Runs the steps of an application in one state. Returns the time of each step. */
+async function runSteps(application, name, state, folder, port) {
   const trackers = await addTrackers(port);
   const proxy = await startProxy(folder, { port: trackers.port, tls: application.tls, config: state.config, name });
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
@@ -57,7 +57,7 @@ async function drive(application, name, state, folder, port) {
   try {
     await context.addCookies(decision(state, proxy.url));
     const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE);
+    page.setDefaultTimeout(TIMEOUT);
     page.on("pageerror", (error) => errors.push(error.message));
     page.on("response", (response) => { if (response.status() >= 400) errors.push(`${response.status()} ${response.url()}`); });
     page.on("dialog", (dialog) => dialog.accept().catch(() => {}));
@@ -67,7 +67,7 @@ async function drive(application, name, state, folder, port) {
       await steps();
       times.push(`${name} ${seconds(began)}`);
     };
-    const visit = tools(page, proxy.url);
+    const visit = helpers(page, proxy.url);
     if (state.banner) {
       await step("banner", async () => {
         await visit.go(application.path ?? "/");
@@ -76,15 +76,15 @@ async function drive(application, name, state, folder, port) {
     }
     await application.visit({ ...visit, step, context });
     await step("trackers", async () => {
-      // Its `load` event waits for the pixel of the script.
+      // The `load` event waits for the pixel that the script requests.
       await visit.go(application.path ?? "/");
-      await checkTrackers(state, trackers.seen, (await context.cookies()).map(({ name }) => name));
+      await checkTrackers(state, trackers.received, (await context.cookies()).map(({ name }) => name));
     });
     return times;
   } catch (error) {
     const stored = (await context.cookies().catch(() => [])).map(({ name, path }) => `${name} (${path})`);
-    throw new Error([`step "${current}": ${error.message}`, `errors in the page: ${errors.slice(0, 10).join(" | ")}`, `at: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.seen.set].join(" | ")}`,
-      `stored: ${stored.join(", ")}`, `received by the application: ${[...trackers.seen.cookies].join(", ")}`].join("\n    "));
+    throw new Error([`step "${current}": ${error.message}`, `errors in the page: ${errors.slice(0, 10).join(" | ")}`, `page: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.received.set].join(" | ")}`,
+      `stored: ${stored.join(", ")}`, `received by the application: ${[...trackers.received.cookies].join(", ")}`].join("\n    "));
   } finally {
     if (process.env.SCREENSHOTS) await context.pages()[0]?.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${state.name}.png` }).catch(() => {});
     await context.close();
@@ -103,8 +103,8 @@ function report(name, state, began, times, error) {
 }
 
 const totals = [];
-/** Starts an application once, and drives it in each state. */
-async function suite(name) {
+/** Starts an application once, and runs its steps in each state. */
+async function testApplication(name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `consentry-${name}-`));
   const began = Date.now();
   let started = null;
@@ -114,7 +114,7 @@ async function suite(name) {
     report(name, "start", began, []);
     for (const state of states) {
       const began = Date.now();
-      await drive(application, name, state, folder, started.port)
+      await runSteps(application, name, state, folder, started.port)
         .then((times) => report(name, state.name, began, times), (error) => report(name, state.name, began, [], error));
     }
   } catch (error) {
@@ -127,9 +127,9 @@ async function suite(name) {
 }
 
 const began = Date.now();
-const waiting = [...names];
-const work = async () => { while (waiting.length > 0) await suite(waiting.shift()); };
-await Promise.all(Array.from({ length: AT_A_TIME }, work));
+const queue = [...names];
+const worker = async () => { while (queue.length > 0) await testApplication(queue.shift()); };
+await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 await browser.close();
-console.log(`${totals.sort().reverse().join("\n")}\n${names.length} applications in ${seconds(began)} s, ${AT_A_TIME} at a time: ${failures} failures`);
+console.log(`${totals.sort().reverse().join("\n")}\n${names.length} applications in ${seconds(began)} s, ${CONCURRENCY} concurrently: ${failures} failures`);
 process.exit(failures > 0 ? 1 : 0);

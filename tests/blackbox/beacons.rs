@@ -1,21 +1,21 @@
 //! Beacons without consent never reach the origin, and their senders notice nothing.
 
-use crate::support::{Origin, Proxy, consent, request, run};
+use crate::support::{Origin, Proxy, consent_cookie, request, run};
 
 pub const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn a_beacon_without_consent_gets_a_quiet_reply_and_never_reaches_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let image = proxy.get("/matomo.php?idsite=1&rec=1", &[("Sec-Fetch-Dest", "image")]);
     assert_eq!((image.status, image.field("content-type").as_deref()), (200, Some("image/gif")));
     assert_eq!(image.body, PIXEL);
     assert_eq!(image.field("cache-control").as_deref(), Some("no-store"));
 
-    let mut visitor = proxy.visit();
-    visitor.send(&request(
+    let mut client = proxy.connect();
+    client.send(&request(
         "POST",
         "/matomo.php?rec=1",
         &[
@@ -24,16 +24,16 @@ fn a_beacon_without_consent_gets_a_quiet_reply_and_never_reaches_the_origin() {
             ("Content-Type", "text/plain"),
         ],
     ));
-    visitor.send(b"a=b");
-    let ping = visitor.reply("POST");
+    client.send(b"a=b");
+    let ping = client.reply("POST");
     assert_eq!(ping.status, 204);
     assert_eq!(ping.field("access-control-allow-origin").as_deref(), Some("https://shop.example"));
     // The connection can still be used.
-    visitor.send(&request("GET", "/page", &[]));
-    assert_eq!(visitor.reply("GET").text(), "ok");
-    assert_eq!(origin.next().line, "GET /page HTTP/1.1");
-    assert!(origin.saw_nothing());
-    assert_eq!(proxy.access()["beacon"], "analytics");
+    client.send(&request("GET", "/page", &[]));
+    assert_eq!(client.reply("GET").text(), "ok");
+    assert_eq!(origin.next_request().line, "GET /page HTTP/1.1");
+    assert!(origin.received_nothing());
+    assert_eq!(proxy.next_access_log_entry()["beacon"], "analytics");
     let sample =
         "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
     proxy.expect_metric(sample, 2.0);
@@ -41,15 +41,15 @@ fn a_beacon_without_consent_gets_a_quiet_reply_and_never_reaches_the_origin() {
 
 #[test]
 fn beacons_with_consent_are_forwarded() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let reply = proxy.get("/matomo.php?rec=1", &[("Cookie", &consent("analytics"))]);
+    let reply = proxy.get("/matomo.php?rec=1", &[("Cookie", &consent_cookie("analytics"))]);
     assert_eq!(reply.text(), "ok");
 }
 
 #[test]
 fn disguised_beacons_are_blocked() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for path in [
         "//matomo.php?rec=1",
@@ -67,12 +67,12 @@ fn disguised_beacons_are_blocked() {
     ] {
         assert_eq!(proxy.get(path, &[]).status, 204, "{path}");
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn pages_and_images_with_beacon_like_paths_pass() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(
         &origin,
         "[[beacon]]\npath = '/track/*'\ncategory = 'analytics'\n\
@@ -98,7 +98,7 @@ fn pages_and_images_with_beacon_like_paths_pass() {
 
 #[test]
 fn rule_paths_accept_every_spelling_and_rules_that_never_match_are_errors() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(
         &origin,
         "[[beacon]]\npath = '/a%20b'\ncategory = 'analytics'\n\
@@ -120,7 +120,7 @@ fn rule_paths_accept_every_spelling_and_rules_that_never_match_are_errors() {
     ] {
         assert!(proxy.get(path, fields).text() != "ok", "{path}");
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("c.toml");
@@ -150,7 +150,7 @@ fn rule_paths_accept_every_spelling_and_rules_that_never_match_are_errors() {
 
 #[test]
 fn configured_beacons_match_with_all_their_conditions() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(
         &origin,
         "[[beacon]]\npath = '/track/*'\ncategory = 'targeting'\nmethod = 'POST'\nquery = 'uid'\n\
@@ -158,12 +158,12 @@ fn configured_beacons_match_with_all_their_conditions() {
          [[beacon]]\npath = '/matomo.php'\ncategory = 'necessary'",
     );
     let post = |path: &str, cookie: &str| {
-        let mut visitor = proxy.visit();
-        visitor.send(&request("POST", path, &[("Content-Length", "0"), ("Cookie", cookie)]));
-        visitor.reply("POST").status
+        let mut client = proxy.connect();
+        client.send(&request("POST", path, &[("Content-Length", "0"), ("Cookie", cookie)]));
+        client.reply("POST").status
     };
     assert_eq!(post("/track/a?uid=1", "a=1"), 204);
-    assert_eq!(post("/track/a?uid=1", &consent("targeting")), 200);
+    assert_eq!(post("/track/a?uid=1", &consent_cookie("targeting")), 200);
     assert_eq!(post("/track/a", "a=1"), 200);
     assert_eq!(proxy.get("/track/a?uid=1", &[]).status, 200);
     assert_eq!(proxy.get("/open.gif", &[]).body, PIXEL);
@@ -172,7 +172,7 @@ fn configured_beacons_match_with_all_their_conditions() {
 
 #[test]
 fn observe_forwards_beacons_and_counts_them() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "mode = 'observe'");
     assert_eq!(proxy.get("/matomo.php?rec=1", &[]).text(), "ok");
     let sample =
@@ -182,7 +182,7 @@ fn observe_forwards_beacons_and_counts_them() {
 
 #[test]
 fn filter_lists_are_loaded_and_an_unreadable_list_fails_the_start() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.txt");
     std::fs::write(&list, "/secret-stats.\n/metrics.js$script\n").unwrap();
@@ -194,10 +194,13 @@ fn filter_lists_are_loaded_and_an_unreadable_list_fails_the_start() {
         proxy.get("/secret-stats.gif?x=1", image).field("content-type").unwrap(),
         "image/gif"
     );
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert_eq!(proxy.get("/metrics.js", image).text(), "ok", "the rule is for scripts");
     assert_eq!(proxy.get("/metrics.js", &[("Sec-Fetch-Dest", "script")]).status, 204);
-    assert_eq!(proxy.get("/secret-stats.gif", &[("Cookie", &consent("targeting"))]).text(), "ok");
+    assert_eq!(
+        proxy.get("/secret-stats.gif", &[("Cookie", &consent_cookie("targeting"))]).text(),
+        "ok"
+    );
     assert_eq!(proxy.get("/secret-stats.html", &[("Sec-Fetch-Dest", "document")]).text(), "ok");
     assert!(proxy.admin("/inventory").1.contains("(filter list)"));
 
@@ -228,17 +231,17 @@ fn filter_lists_are_loaded_and_an_unreadable_list_fails_the_start() {
 
 #[test]
 fn e_mail_pixels_are_blocked_unless_the_site_allows_them() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let pixel = "/campaign/7/8/px.png";
     let denied = Proxy::start(&origin, "");
     assert_eq!(denied.get(pixel, &[]).field("content-type").unwrap(), "image/gif");
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert_eq!(Proxy::start(&origin, "beacons.email_opens = 'allow'").get(pixel, &[]).text(), "ok");
 }
 
 #[test]
 fn page_loads_are_forwarded_without_cookies_unless_a_rule_blocks_navigations() {
-    let origin = Origin::setting(&["_pk_id=1; Max-Age=60"]);
+    let origin = Origin::setting_cookies(&["_pk_id=1; Max-Age=60"]);
     let rule = "[[beacon]]\npath = '/out'\ncategory = 'analytics'\nnavigation = true\n\
                 [[beacon]]\npath = '/framed'\ncategory = 'analytics'\nfetch_dest = 'iframe'\n";
     let proxy = Proxy::start(&origin, rule);
@@ -259,8 +262,8 @@ fn page_loads_are_forwarded_without_cookies_unless_a_rule_blocks_navigations() {
                 (200, false),
                 "{path}"
             );
-            let seen = origin.next();
-            assert!(seen.line.contains(path) && seen.field("cookie").is_none(), "{path}");
+            let received = origin.next_request();
+            assert!(received.line.contains(path) && received.field("cookie").is_none(), "{path}");
         }
     }
     for (path, dest) in [("/out", "document"), ("/framed", "iframe"), ("/x/td/rul/1", "iframe")] {
@@ -270,5 +273,5 @@ fn page_loads_are_forwarded_without_cookies_unless_a_rule_blocks_navigations() {
     for path in ["/matomo.php?rec=1", "/?mailpoet_router&endpoint=track&action=open"] {
         assert_eq!(proxy.get(path, &[("Sec-Fetch-Dest", "image")]).text().get(..3), Some("GIF"));
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }

@@ -1,6 +1,6 @@
 //! Inventory, suggested rules, and imported catalogues.
 
-use crate::support::{Origin, Proxy, consent, run};
+use crate::support::{Origin, Proxy, consent_cookie, run};
 
 const CSV: &str = "ID,Platform,Category,Cookie / Data Key name,Domain,Description,Retention period,Data Controller,User Privacy & GDPR Rights Portals,Wildcard match\n\
     1,Example,Analytics,ex_id,,\"Counts \"\"visits\"\"\",1 year,Example,,0\n\
@@ -12,14 +12,14 @@ fn admin(proxy: &Proxy) -> String {
 
 #[test]
 fn the_inventory_lists_observed_cookies_with_origin_and_decision() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "_ga=secret1; Max-Age=63072000; Domain=.shop.example",
         "shop_8f14e45fceea=secret2; HttpOnly; Secure; SameSite=Lax",
         "PHPSESSID=secret3; HttpOnly",
     ]);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[("Cookie", "written_by_script=secret4; _ga=secret5")]);
-    proxy.get("/", &[("Cookie", &format!("{}; _ga=secret6", consent("analytics")))]);
+    proxy.get("/", &[("Cookie", &format!("{}; _ga=secret6", consent_cookie("analytics")))]);
     proxy.get("/matomo.php?rec=1", &[]);
     let (code, out, error) = run(&["inventory", "--admin", &admin(&proxy), "--json"], "");
     assert_eq!(code, 0, "{error}");
@@ -77,7 +77,7 @@ fn suggested_rules_are_a_config_without_unclassified_cookies() {
         "quo\"te=1",
         "campaign=1",
     ];
-    let origin = Origin::setting(&cookies);
+    let origin = Origin::setting_cookies(&cookies);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[("Cookie", "from_script=1; b\\s=2")]);
     let (code, rules, error) = run(&["suggest", "--admin", &admin(&proxy)], "");

@@ -1,6 +1,6 @@
 //! The bridge, and the Global Privacy Control support resource.
 
-use crate::support::{Origin, Proxy, consent, request};
+use crate::support::{Origin, Proxy, consent_cookie, request};
 
 /// The bridge is off by default.
 const ON: &str = "centre.bridge = true";
@@ -20,17 +20,17 @@ fn post(
         }
     }
     all.extend(fields.iter().filter(|(_, value)| !value.is_empty()));
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/.consentry/bridge", &all));
-    visitor.send(body.as_bytes());
-    let reply = visitor.reply("POST");
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/.consentry/bridge", &all));
+    client.send(body.as_bytes());
+    let reply = client.reply("POST");
     let json = serde_json::from_str(&reply.text()).unwrap_or(serde_json::Value::Null);
     (reply.status, reply.set_cookies(), json)
 }
 
 #[test]
 fn a_posted_choice_becomes_the_consent_cookie() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let (status, cookies, json) =
         post(&proxy, r#"{"granted":["analytics","necessary","video"]}"#, &[]);
@@ -45,10 +45,10 @@ fn a_posted_choice_becomes_the_consent_cookie() {
         "{line}"
     );
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     // The cookie is accepted.
     proxy.get("/", &[("Cookie", &format!("{cookie}; _ga=1; _fbp=1"))]);
-    assert_eq!(origin.next().field("cookie").unwrap(), format!("{cookie}; _ga=1"));
+    assert_eq!(origin.next_request().field("cookie").unwrap(), format!("{cookie}; _ga=1"));
     // It is set only once: a page may post on each page view.
     let (status, cookies, _) = post(&proxy, r#"{"granted":["analytics"]}"#, &[("Cookie", cookie)]);
     assert_eq!((status, cookies.len()), (204, 0));
@@ -63,7 +63,7 @@ fn now() -> u64 {
 
 #[test]
 fn a_choice_has_the_time_that_the_tool_reports() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &format!("consent.max_age_days = 36500\n{ON}"));
     for time in ["1600000000", "1600000000000", "\"2020-09-13T12:26:40Z\""] {
         let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
@@ -88,7 +88,7 @@ fn a_choice_has_the_time_that_the_tool_reports() {
 
 #[test]
 fn choices_in_the_future_or_expired_are_rejected_but_refusals_never_expire() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let days = 86_400;
     for (granted, time, expected) in [
@@ -109,7 +109,7 @@ fn choices_in_the_future_or_expired_are_rejected_but_refusals_never_expire() {
 #[test]
 fn repeated_posts_of_the_same_choice_change_nothing_for_any_client_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let toml = format!(
         "[receipts]\nurl = 'sqlite:{0}/r.db'\nspool = '{0}/s.db'\n[centre]\nbridge = true\n",
         folder.path().display()
@@ -135,7 +135,7 @@ fn repeated_posts_of_the_same_choice_change_nothing_for_any_client_clock() {
 
 #[test]
 fn the_later_of_posted_choice_and_cookie_wins_and_untimed_posts_only_revoke() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let (day, now) = (86_400, now());
     let decided = |days: u64, notice: &str, granted: &str| {
@@ -180,12 +180,12 @@ fn a_bridge_post_signs_grants_common_to_tool_and_unsigned_cookie() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let toml = format!("{ON}\nconsent.key_file = '{}'\n", key.display());
     let proxy = Proxy::start(&origin, &toml);
     for (cookie, body, granted) in [
-        (consent("analytics+social"), r#"{"granted":["social","targeting"]}"#, "~social~~"),
-        (consent(""), r#"{"granted":["social"]}"#, "~~~"),
+        (consent_cookie("analytics+social"), r#"{"granted":["social","targeting"]}"#, "~social~~"),
+        (consent_cookie(""), r#"{"granted":["social"]}"#, "~~~"),
     ] {
         let (status, cookies, _) = post(&proxy, body, &[("Cookie", &cookie)]);
         assert_eq!(status, 200);
@@ -198,7 +198,7 @@ fn a_bridge_post_signs_grants_common_to_tool_and_unsigned_cookie() {
 
 #[test]
 fn bridge_and_consent_api_are_off_by_default() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let (status, cookies, json) = post(&proxy, r#"{"granted":["analytics"]}"#, &[]);
     assert_eq!((status, cookies.len()), (404, 0));
@@ -208,12 +208,12 @@ fn bridge_and_consent_api_are_off_by_default() {
         assert_eq!(reply.status, 404, "{path}");
         assert!(reply.text().contains("centre.api = true"), "{}", reply.text());
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn only_same_origin_pages_can_use_the_bridge() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let choice = r#"{"granted":["analytics"]}"#;
     for (fields, expected) in [
@@ -245,8 +245,8 @@ fn only_same_origin_pages_can_use_the_bridge() {
     }
     let long = format!(r#"{{"granted":["{}"]}}"#, "a".repeat(4096));
     assert_eq!(post(&proxy, &long, &[]).0, 413);
-    let mut visitor = proxy.visit();
-    visitor.send(&request(
+    let mut client = proxy.connect();
+    client.send(&request(
         "POST",
         "/.consentry/bridge",
         &[
@@ -255,12 +255,12 @@ fn only_same_origin_pages_can_use_the_bridge() {
             ("Transfer-Encoding", "chunked"),
         ],
     ));
-    visitor.send(format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).as_bytes());
-    assert_eq!(visitor.reply("POST").status, 413, "also without a length");
+    client.send(format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).as_bytes());
+    assert_eq!(client.reply("POST").status, 413, "also without a length");
     for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
-        let mut visitor = proxy.visit();
-        visitor.send(&request(method, "/.consentry/bridge", &[("Origin", "http://shop.example")]));
-        let reply = visitor.reply(method);
+        let mut client = proxy.connect();
+        client.send(&request(method, "/.consentry/bridge", &[("Origin", "http://shop.example")]));
+        let reply = client.reply(method);
         assert_eq!(
             (reply.status, reply.field("allow").as_deref()),
             (405, Some("POST")),
@@ -268,47 +268,47 @@ fn only_same_origin_pages_can_use_the_bridge() {
         );
     }
     assert_eq!(proxy.get("/.consentry/nothing", &[]).status, 404);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn a_missing_request_body_times_out() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &format!("timeouts.idle = '300ms'\n{ON}"));
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     let fields = [
         ("Origin", "http://shop.example"),
         ("Content-Type", "text/plain"),
         ("Content-Length", "10"),
     ];
-    visitor.send(&request("POST", "/.consentry/bridge", &fields));
-    visitor.send(b"{}");
-    assert_eq!(visitor.reply("POST").status, 408);
+    client.send(&request("POST", "/.consentry/bridge", &fields));
+    client.send(b"{}");
+    assert_eq!(client.reply("POST").status, 408);
 }
 
 #[test]
 fn the_prefix_is_configurable_and_the_bridge_needs_its_source() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let toml = format!("centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']\n{ON}");
     let proxy = Proxy::start(&origin, &toml);
     assert_eq!(proxy.get("/.consentry/bridge", &[]).status, 200, "the origin's now");
-    assert_eq!(origin.next().line, "GET /.consentry/bridge HTTP/1.1");
-    let mut visitor = proxy.visit();
+    assert_eq!(origin.next_request().line, "GET /.consentry/bridge HTTP/1.1");
+    let mut client = proxy.connect();
     let fields = [
         ("Origin", "http://shop.example"),
         ("Content-Type", "text/plain"),
         ("Content-Length", "2"),
     ];
-    visitor.send(&request("POST", "/_privacy/bridge", &fields));
-    visitor.send(b"{}");
-    let reply = visitor.reply("POST");
+    client.send(&request("POST", "/_privacy/bridge", &fields));
+    client.send(b"{}");
+    let reply = client.reply("POST");
     assert_eq!(reply.status, 404);
     assert!(reply.text().contains("add \\\"consentry\\\" to them"), "{}", reply.text());
 }
 
 #[test]
 fn gpc_json_is_served_only_while_gpc_is_honoured() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let asked = |toml: &str| {
         let proxy = Proxy::start(&origin, toml);
         let reply = proxy.get("/.well-known/gpc.json", &[]);
@@ -317,16 +317,16 @@ fn gpc_json_is_served_only_while_gpc_is_honoured() {
     let (status, media_type, text) = asked("consent.notice_date = 2026-01-15");
     assert_eq!((status, media_type.as_str()), (200, "application/json"));
     assert_eq!(text, r#"{"gpc":true,"lastUpdate":"2026-01-15"}"#);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     for toml in ["consent.gpc = 'ignore'", "mode = 'observe'", "consent.gpc_json = false"] {
         assert_eq!(asked(toml).2, "", "{toml}");
-        assert_eq!(origin.next().line, "GET /.well-known/gpc.json HTTP/1.1", "{toml}");
+        assert_eq!(origin.next_request().line, "GET /.well-known/gpc.json HTTP/1.1", "{toml}");
     }
 }
 
 #[test]
 fn clients_cannot_forge_the_forwarded_consent_header_even_in_observe_mode() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let forged = [
         ("X-Consent", "everything"),
         ("x-consent", "more"),
@@ -336,12 +336,12 @@ fn clients_cannot_forge_the_forwarded_consent_header_even_in_observe_mode() {
     ];
     let proxy = Proxy::start(&origin, "mode = 'observe'\nconsent.forward_header = 'X-Consent'");
     proxy.get("/", &forged);
-    let seen = origin.next();
-    assert!(seen.values("x-consent").is_empty() && seen.values("x_consent").is_empty());
-    assert_eq!(seen.values("x-consented"), ["mine"]);
+    let received = origin.next_request();
+    assert!(received.values("x-consent").is_empty() && received.values("x_consent").is_empty());
+    assert_eq!(received.values("x-consented"), ["mine"]);
     let proxy = Proxy::start(&origin, "consent.forward_header = 'X-Consent'");
-    proxy.get("/", &[&forged[..], &[("Cookie", &consent("social"))]].concat());
-    let seen = origin.next();
-    assert_eq!(seen.values("x-consent"), ["necessary,social"]);
-    assert!(seen.values("x_consent").is_empty());
+    proxy.get("/", &[&forged[..], &[("Cookie", &consent_cookie("social"))]].concat());
+    let received = origin.next_request();
+    assert_eq!(received.values("x-consent"), ["necessary,social"]);
+    assert!(received.values("x_consent").is_empty());
 }

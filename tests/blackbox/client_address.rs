@@ -8,7 +8,7 @@ const TRUSTED: &str = "[listen]\ntrusted_proxies = ['127.0.0.1', '::ffff:10.0.0.
 
 #[test]
 fn the_origin_gets_the_client_address_in_the_configured_form() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxied = [("X-Forwarded-For", "203.0.113.9, 10.1.1.1"), ("X-Real-IP", "203.0.113.9")];
     for (key, list, element) in [
         (
@@ -25,7 +25,7 @@ fn the_origin_gets_the_client_address_in_the_configured_form() {
     ] {
         let proxy = Proxy::start(&origin, &format!("forwarded_for = '{key}'\n{TRUSTED}"));
         assert_eq!(proxy.get("/", &proxied).status, 200);
-        let seen = origin.next();
+        let seen = origin.next_request();
         assert_eq!(seen.field("x-forwarded-for").as_deref(), Some(list), "{key}");
         let forwarded = seen.field("forwarded").unwrap();
         assert_eq!(forwarded.split(";host=").next(), Some(element), "{key}");
@@ -39,13 +39,13 @@ fn the_origin_gets_the_client_address_in_the_configured_form() {
     let proxy = Proxy::start_with(&site);
     for (host, list) in [("full.example", Some("127.0.0.1")), ("other.example", None)] {
         assert_eq!(proxy.get("/", &[("Host", host)]).status, 200);
-        assert_eq!(origin.next().field("x-forwarded-for").as_deref(), list, "{host}");
+        assert_eq!(origin.next_request().field("x-forwarded-for").as_deref(), list, "{host}");
     }
 }
 
 #[test]
 fn an_untrusted_client_sets_no_forwarding_field_in_any_spelling() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "consent.forward_header = 'X-Forwarded-Consent'");
     let forged: Vec<String> = [
         "X-Forwarded-For",
@@ -80,32 +80,33 @@ fn an_untrusted_client_sets_no_forwarding_field_in_any_spelling() {
         forged.iter().map(|name| (name.as_str(), "forged")).collect();
     fields.extend([("X-Mine", "1"), ("x_mine", "2"), ("X-Client-Version", "3")]);
     assert_eq!(proxy.get("/", &fields).status, 200);
-    let seen = origin.next();
+    let received = origin.next_request();
     let all = format!(
         "{:?}",
-        seen.fields
+        received
+            .fields
             .iter()
             .map(|(name, value)| (name, value.escape_ascii().to_string()))
             .collect::<Vec<_>>()
     );
     assert!(!all.contains("forged"), "{all}");
     assert!(
-        !seen.fields.iter().any(|(name, _)| name.to_lowercase().contains("forwarded_")),
+        !received.fields.iter().any(|(name, _)| name.to_lowercase().contains("forwarded_")),
         "{all}"
     );
     assert_eq!(
-        seen.field("x-forwarded-consent").as_deref(),
+        received.field("x-forwarded-consent").as_deref(),
         Some("necessary"),
         "what we set stays"
     );
-    assert_eq!(seen.field("x-mine").as_deref(), Some("1"));
-    assert_eq!(seen.field("x_mine").as_deref(), Some("2"));
-    assert_eq!(seen.field("x-client-version").as_deref(), Some("3"));
+    assert_eq!(received.field("x-mine").as_deref(), Some("1"));
+    assert_eq!(received.field("x_mine").as_deref(), Some("2"));
+    assert_eq!(received.field("x-client-version").as_deref(), Some("3"));
 }
 
 #[test]
 fn both_forwarding_families_agree_at_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, TRUSTED);
     for (fields, list, elements, proto, host) in [
         (
@@ -145,18 +146,18 @@ fn both_forwarding_families_agree_at_the_origin() {
         ),
     ] {
         assert_eq!(proxy.get("/", &fields).status, 200);
-        let seen = origin.next();
-        assert_eq!(seen.field("x-forwarded-for").as_deref(), Some(list), "{fields:?}");
-        assert_eq!(seen.field("forwarded").as_deref(), Some(elements), "{fields:?}");
-        assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some(proto), "{fields:?}");
-        assert_eq!(seen.field("x-forwarded-host").as_deref(), Some(host), "{fields:?}");
-        assert!(seen.field("x_forwarded_for").is_none(), "{fields:?}");
+        let received = origin.next_request();
+        assert_eq!(received.field("x-forwarded-for").as_deref(), Some(list), "{fields:?}");
+        assert_eq!(received.field("forwarded").as_deref(), Some(elements), "{fields:?}");
+        assert_eq!(received.field("x-forwarded-proto").as_deref(), Some(proto), "{fields:?}");
+        assert_eq!(received.field("x-forwarded-host").as_deref(), Some(host), "{fields:?}");
+        assert!(received.field("x_forwarded_for").is_none(), "{fields:?}");
     }
 }
 
 #[test]
 fn the_rate_limit_normalises_client_addresses() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let limits = format!("{TRUSTED}[limits]\nrequests_per_second = 1\nburst = 1");
     let proxy = Proxy::start(&origin, &limits);
     // Each line is one client, whose second request exceeds the limit.
@@ -169,12 +170,12 @@ fn the_rate_limit_normalises_client_addresses() {
         [("Forwarded", "for=\"[2001:db8:1::1]:99\""), ("Forwarded", "for=\"[2001:db8:1::1]\"")],
     ] {
         let [one, two] = &requests;
-        let statuses = proxy.at_once(&[&[*one], &[*two]]);
+        let statuses = proxy.pipeline(&[&[*one], &[*two]]);
         assert_eq!(statuses, [200, 429], "{requests:?}");
     }
     // Every request has a limit: without a valid address the peer's address counts. A second family of fields does
     // not bypass the limit.
-    let statuses = proxy.at_once(&[
+    let statuses = proxy.pipeline(&[
         &[("X-Forwarded-For", "unknown")],
         &[("X-Forwarded-For", "")],
         &[("Forwarded", "for=_hidden")],
@@ -187,7 +188,7 @@ fn the_rate_limit_normalises_client_addresses() {
 
 #[test]
 fn the_https_redirect_follows_the_scheme_of_the_client() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let folder = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));

@@ -85,20 +85,20 @@ fn consent_prints_the_grants_of_a_header() {
         ),
     ] {
         let (_, out, _) = run(&["consent", "--at", time, header], "");
-        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(said["reason"], reason.as_str(), "{time}: {out}");
+        let output: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(output["reason"], reason.as_str(), "{time}: {out}");
     }
     let with_gpc = ["consent", "--at", "2026-11-25", "--gpc", "--json"];
     let all = "consentry=1~1795500000~2018-05-25~functional+analytics+targeting+social~";
     let (_, out, _) = run(&[&with_gpc[..], &[all]].concat(), "");
-    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(said["granted"], serde_json::json!(["necessary", "functional", "analytics"]));
+    let output: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(output["granted"], serde_json::json!(["necessary", "functional", "analytics"]));
     assert_eq!(
-        said["reason"],
+        output["reason"],
         "the visitor decided on 2026-11-24 (consentry); Sec-GPC denies targeting, social"
     );
     assert_eq!(
-        said["consent_mode"],
+        output["consent_mode"],
         serde_json::json!({
             "ad_storage": "denied", "ad_user_data": "denied", "ad_personalization": "denied",
             "analytics_storage": "granted", "functionality_storage": "granted",
@@ -106,9 +106,9 @@ fn consent_prints_the_grants_of_a_header() {
         })
     );
     let (_, out, _) = run(&["consent", "--source", "auto", "--at", "2026-11-25", header], "");
-    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(said["source"], "auto");
-    assert_eq!(said["reason"], "the visitor decided on 2026-11-24 (auto: consentry)");
+    let output: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(output["source"], "auto");
+    assert_eq!(output["reason"], "the visitor decided on 2026-11-24 (auto: consentry)");
     assert_eq!(run(&["consent", "--at", "yesterday", header], "").0, 2);
     let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
     assert_eq!(code, 2);

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::http2_hostile::{
     Connection, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, frame, get,
 };
-use crate::support::{Origin, PATIENCE, Proxy, Reply, Visitor, request};
+use crate::support::{Origin, Proxy, RawClient, Reply, TIMEOUT, request};
 
 const CHALLENGE: &str =
     "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
@@ -30,24 +30,25 @@ const CHALLENGE: &str =
 /// needs no authentication.
 fn origin(scheme: &'static str) -> Origin {
     let users: Arc<Mutex<HashMap<usize, Option<String>>>> = Arc::default();
-    Origin::scripted(move |seen, stream| {
+    Origin::scripted(move |received, stream| {
         let mut users = users.lock().unwrap();
-        let message = seen.field("authorization").unwrap_or_default();
+        let message = received.field("authorization").unwrap_or_default();
         let message = message.strip_prefix(scheme).unwrap_or_default().trim();
         if message == "T1" {
-            users.insert(seen.connection, None);
+            users.insert(received.connection, None);
             let answer = format!(
                 "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {scheme} T2\r\nContent-Length: 0\r\n\r\n"
             );
             return stream.write_all(answer.as_bytes()).is_ok();
         }
-        if let (Some(user), Some(None)) = (message.strip_prefix("T3 "), users.get(&seen.connection))
+        if let (Some(user), Some(None)) =
+            (message.strip_prefix("T3 "), users.get(&received.connection))
         {
-            users.insert(seen.connection, Some(user.to_owned()));
+            users.insert(received.connection, Some(user.to_owned()));
         }
-        let user = match users.get(&seen.connection) {
+        let user = match users.get(&received.connection) {
             Some(Some(user)) => user.clone(),
-            _ if seen.line.contains("/public") => "nobody".to_owned(),
+            _ if received.line.contains("/public") => "nobody".to_owned(),
             _ => return stream.write_all(CHALLENGE.as_bytes()).is_ok(),
         };
         let length = user.len();
@@ -55,7 +56,7 @@ fn origin(scheme: &'static str) -> Origin {
     })
 }
 
-fn ask(client: &mut Visitor, path: &str, authorization: Option<&str>) -> Reply {
+fn send(client: &mut RawClient, path: &str, authorization: Option<&str>) -> Reply {
     let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", *value)).collect();
     client.send(&request("GET", path, &fields));
     client.reply("GET")
@@ -68,19 +69,19 @@ fn a_login_belongs_to_its_client_connection_and_ends_with_it() {
         let proxy = Proxy::start(&origin, "workers = 1");
         // A pooled connection is used for the login, and never returns to the pool.
         assert_eq!(proxy.get("/public", &[]).text(), "nobody");
-        let mut alice = proxy.visit();
-        assert_eq!(ask(&mut alice, "/", Some(&format!("{scheme} T1"))).status, 401);
-        let logged_in = ask(&mut alice, "/", Some(&format!("{scheme} T3 alice")));
+        let mut alice = proxy.connect();
+        assert_eq!(send(&mut alice, "/", Some(&format!("{scheme} T1"))).status, 401);
+        let logged_in = send(&mut alice, "/", Some(&format!("{scheme} T3 alice")));
         assert_eq!((logged_in.status, logged_in.text().as_str()), (200, "alice"), "{scheme}");
-        let mut bob = proxy.visit();
-        assert_eq!(ask(&mut bob, "/", None).status, 401, "{scheme}");
-        assert_eq!(ask(&mut bob, "/public", None).text(), "nobody", "{scheme}");
-        assert_eq!(ask(&mut alice, "/", None).text(), "alice", "{scheme}");
-        assert_eq!(ask(&mut bob, "/", Some(&format!("{scheme} T1"))).status, 401);
-        assert_eq!(ask(&mut bob, "/", Some(&format!("{scheme} T3 bob"))).text(), "bob");
-        assert_eq!(ask(&mut alice, "/", None).text(), "alice", "{scheme}");
+        let mut bob = proxy.connect();
+        assert_eq!(send(&mut bob, "/", None).status, 401, "{scheme}");
+        assert_eq!(send(&mut bob, "/public", None).text(), "nobody", "{scheme}");
+        assert_eq!(send(&mut alice, "/", None).text(), "alice", "{scheme}");
+        assert_eq!(send(&mut bob, "/", Some(&format!("{scheme} T1"))).status, 401);
+        assert_eq!(send(&mut bob, "/", Some(&format!("{scheme} T3 bob"))).text(), "bob");
+        assert_eq!(send(&mut alice, "/", None).text(), "alice", "{scheme}");
         drop((alice, bob));
-        let closed = [origin.next_closed(), origin.next_closed()];
+        let closed = [origin.next_closed_connection(), origin.next_closed_connection()];
         assert_ne!(closed[0], closed[1], "{scheme}");
         assert_eq!(proxy.get("/", &[]).status, 401, "{scheme}");
     }
@@ -90,16 +91,16 @@ fn a_login_belongs_to_its_client_connection_and_ends_with_it() {
 fn a_login_survives_idle_time_and_other_requests_on_its_connection() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
-    let mut alice = proxy.visit();
-    ask(&mut alice, "/", Some("NTLM T1"));
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T3 alice")).text(), "alice");
+    let mut alice = proxy.connect();
+    send(&mut alice, "/", Some("NTLM T1"));
+    assert_eq!(send(&mut alice, "/", Some("NTLM T3 alice")).text(), "alice");
     // Answered by consentry, without the origin.
-    assert_eq!(ask(&mut alice, "/.consentry/notice", None).status, 200);
+    assert_eq!(send(&mut alice, "/.consentry/notice", None).status, 200);
     // Longer than an idle connection keeps its buffers.
     let pause = Some(Duration::from_millis(250));
     alice.stream.set_read_timeout(pause).unwrap();
-    assert!(alice.stream.peek(&mut [0]).is_err(), "nothing more comes");
-    alice.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(alice.stream.peek(&mut [0]).is_err(), "no further bytes");
+    alice.stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     alice.send(&request("POST", "/", &[("Content-Length", "2")]));
     alice.send(b"hi");
     assert_eq!(alice.reply("POST").text(), "alice");
@@ -109,13 +110,13 @@ fn a_login_survives_idle_time_and_other_requests_on_its_connection() {
 fn a_challenge_removes_the_connection_from_the_pool() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
-    let mut first = proxy.visit();
-    assert_eq!(ask(&mut first, "/", None).status, 401);
-    assert_eq!(origin.next().connection, 0);
+    let mut first = proxy.connect();
+    assert_eq!(send(&mut first, "/", None).status, 401);
+    assert_eq!(origin.next_request().connection, 0);
     assert_eq!(proxy.get("/public", &[]).status, 200);
-    assert_eq!(origin.next().connection, 1);
-    assert_eq!(ask(&mut first, "/public", None).status, 200);
-    assert_eq!(origin.next().connection, 0);
+    assert_eq!(origin.next_request().connection, 1);
+    assert_eq!(send(&mut first, "/public", None).status, 200);
+    assert_eq!(origin.next_request().connection, 0);
 }
 
 #[test]
@@ -137,18 +138,18 @@ fn a_login_over_http_2_gets_http_1_1_required() {
             }
         }
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     // Other requests of the connection are served, and the client receives the challenge.
     assert!(connection.is_served_at(7, "/public"));
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 9, &block(&get("/"))));
-    connection.answered(9);
+    connection.response_head(9);
     // The challenged connection is not shared: the next request gets another one.
-    let challenged = (origin.next(), origin.next()).1.connection;
+    let challenged = (origin.next_request(), origin.next_request()).1.connection;
     assert_eq!(proxy.get("/public", &[]).status, 200);
-    assert_ne!(origin.next().connection, challenged);
+    assert_ne!(origin.next_request().connection, challenged);
 }
 
-/// An origin that supports HTTP/2, and over TLS also HTTP/1.1. It answers with the number of the request's
+/// An origin that supports HTTP/2, and over TLS also HTTP/1.1. It responds with the number of the request's
 /// connection. With `rejects` it rejects HTTP/2 requests.
 fn http2_origin(tls: Option<ServerConfig>, rejects: bool) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -234,10 +235,10 @@ fn with_tls(rejects: bool) -> (Proxy, tempfile::TempDir) {
 #[test]
 fn an_upstream_with_both_versions_gets_logins_over_http_1_1() {
     let (proxy, _folder) = with_tls(false);
-    let mut alice = proxy.visit();
-    assert_eq!(ask(&mut alice, "/", None).text(), "0 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/1.1");
-    assert_eq!(ask(&mut alice, "/", None).text(), "1 HTTP/1.1", "her own");
+    let mut alice = proxy.connect();
+    assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/1.1");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/1.1", "the connection of this client");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
 }
 
@@ -246,7 +247,7 @@ fn an_upstream_that_requires_http_1_1_is_retried_over_http_1_1() {
     let (proxy, _folder) = with_tls(true);
     assert_eq!(proxy.get("/", &[]).text(), "1 HTTP/1.1", "repeated");
     assert_eq!(proxy.get("/", &[]).text(), "1 HTTP/1.1", "at once");
-    let mut client = proxy.visit();
+    let mut client = proxy.connect();
     client.send(&request("POST", "/", &[("Content-Length", "2")]));
     client.send(b"hi");
     assert_eq!(client.reply("POST").text(), "1 HTTP/1.1");
@@ -257,12 +258,12 @@ fn a_login_is_never_sent_on_a_shared_http_2_connection() {
     let address = http2_origin(None, false);
     let proxy =
         Proxy::start_with(&format!("workers = 1\n[[site]]\nupstream = 'h2c://{address}'\n"));
-    let mut alice = proxy.visit();
-    assert_eq!(ask(&mut alice, "/", None).text(), "0 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", None).text(), "1 HTTP/2.0", "her own");
+    let mut alice = proxy.connect();
+    assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/2.0", "the connection of this client");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
-    let mut bob = proxy.visit();
-    assert_eq!(ask(&mut bob, "/", Some("Negotiate T1")).text(), "2 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T3 alice")).text(), "1 HTTP/2.0");
+    let mut bob = proxy.connect();
+    assert_eq!(send(&mut bob, "/", Some("Negotiate T1")).text(), "2 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T3 alice")).text(), "1 HTTP/2.0");
 }

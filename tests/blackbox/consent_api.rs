@@ -1,6 +1,6 @@
 //! The consent API, for sites with their own dialog.
 
-use crate::support::{Origin, Proxy, Visitor, consent, request};
+use crate::support::{Origin, Proxy, RawClient, consent_cookie, request};
 
 /// The API is off by default.
 const ON: &str = "centre.api = true";
@@ -18,16 +18,16 @@ fn choose(
         ("Sec-Fetch-Site", "same-origin"),
     ];
     all.extend(fields);
-    let mut visitor: Visitor = proxy.visit();
-    visitor.send(&request("POST", "/.consentry/consent", &all));
-    visitor.send(body.as_bytes());
-    let reply = visitor.reply("POST");
+    let mut client: RawClient = proxy.connect();
+    client.send(&request("POST", "/.consentry/consent", &all));
+    client.send(body.as_bytes());
+    let reply = client.reply("POST");
     (reply.status, reply.set_cookies(), serde_json::from_str(&reply.text()).unwrap())
 }
 
 #[test]
 fn a_page_reads_and_changes_the_consent_by_the_api() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let reply = proxy.get("/.consentry/consent", &[]);
     assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
@@ -51,12 +51,12 @@ fn a_page_reads_and_changes_the_consent_by_the_api() {
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
     let reply = proxy.get("/.consentry/consent", &[("Cookie", cookie)]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&reply.text()).unwrap(), state);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn a_choice_does_not_override_global_privacy_control() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     let (_, cookies, state) =
         choose(&proxy, r#"{"granted":["targeting","analytics"]}"#, &[("Sec-GPC", "1")]);
@@ -72,7 +72,7 @@ fn a_choice_does_not_override_global_privacy_control() {
 
 #[test]
 fn cross_site_requests_unknown_categories_and_other_methods_are_rejected() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, ON);
     for (body, fields, status) in [
         (r#"{"granted":["analytics"]}"#, &[("Sec-Fetch-Site", "cross-site")][..], 403),
@@ -84,24 +84,24 @@ fn cross_site_requests_unknown_categories_and_other_methods_are_rejected() {
             choose(&proxy, body, fields)
         } else {
             let length = body.len().to_string();
-            let mut visitor = proxy.visit();
+            let mut client = proxy.connect();
             let all = [
                 &[("Content-Length", length.as_str()), ("Content-Type", "application/json")],
                 fields,
             ]
             .concat();
-            visitor.send(&request("POST", "/.consentry/consent", &all));
-            visitor.send(body.as_bytes());
-            let reply = visitor.reply("POST");
+            client.send(&request("POST", "/.consentry/consent", &all));
+            client.send(body.as_bytes());
+            let reply = client.reply("POST");
             (reply.status, reply.set_cookies(), serde_json::Value::Null)
         };
         assert_eq!((refused.0, refused.1.len()), (status, 0), "{body} {fields:?}");
     }
-    let mut visitor = proxy.visit();
-    visitor.send(&request("PUT", "/.consentry/consent", &[("Content-Length", "0")]));
-    let reply = visitor.reply("PUT");
+    let mut client = proxy.connect();
+    client.send(&request("PUT", "/.consentry/consent", &[("Content-Length", "0")]));
+    let reply = client.reply("PUT");
     assert_eq!((reply.status, reply.field("allow").as_deref()), (405, Some("GET, HEAD, POST")));
-    let script = proxy.get("/.consentry/consent.js", &[("Cookie", &consent("analytics"))]);
+    let script = proxy.get("/.consentry/consent.js", &[("Cookie", &consent_cookie("analytics"))]);
     assert!(
         script.body.len() <= 2048
             && script.field("content-type").unwrap().starts_with("text/javascript")

@@ -1,12 +1,12 @@
 //! Cookie filtering in both directions.
 
-use crate::support::{Origin, Proxy, all, consent};
+use crate::support::{Origin, Proxy, consent_cookie, full_consent};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn without_consent_only_necessary_cookies_pass_in_order_and_unchanged() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         b"HTTP/1.1 200 OK\r\nX-First: 1\r\nSet-Cookie: PHPSESSID=a;  path=/;HTTPONLY ; x-odd=\xff\"\r\n\
           set-cookie: _ga=GA1.1.2; Path=/; Max-Age=63072000\r\nX-Between: 2\r\n\
           SET-COOKIE: csrftoken=\"b c,d\"; Expires=Fri, 10 Sep 2032 10:00:00 GMT\r\n\
@@ -34,43 +34,44 @@ fn without_consent_only_necessary_cookies_pass_in_order_and_unchanged() {
 
 #[test]
 fn each_category_passes_only_with_its_own_consent() {
-    let origin = Origin::setting(&["sessionid=1", "NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
+    let origin =
+        Origin::setting_cookies(&["sessionid=1", "NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
     let proxy = Proxy::start(&origin, "");
     let of = |consent: &str| -> Vec<String> {
         let reply = proxy.get("/", &[("Cookie", consent)]);
         reply.set_cookies().iter().map(|line| line.trim_end_matches("=1").to_owned()).collect()
     };
-    assert_eq!(of(&consent("")), ["sessionid"]);
-    assert_eq!(of(&consent("functional")), ["sessionid", "NEXT_LOCALE"]);
-    assert_eq!(of(&consent("analytics")), ["sessionid", "_ga"]);
-    assert_eq!(of(&consent("targeting")), ["sessionid", "_fbp"]);
-    assert_eq!(of(&consent("social")), ["sessionid", "__atuvc"]);
-    assert_eq!(of(&all()), ["sessionid", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
+    assert_eq!(of(&consent_cookie("")), ["sessionid"]);
+    assert_eq!(of(&consent_cookie("functional")), ["sessionid", "NEXT_LOCALE"]);
+    assert_eq!(of(&consent_cookie("analytics")), ["sessionid", "_ga"]);
+    assert_eq!(of(&consent_cookie("targeting")), ["sessionid", "_fbp"]);
+    assert_eq!(of(&consent_cookie("social")), ["sessionid", "__atuvc"]);
+    assert_eq!(of(&full_consent()), ["sessionid", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
 }
 
 #[test]
 fn request_cookies_without_consent_never_reach_the_origin_and_others_are_unchanged() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let consent = consent("functional");
+    let consent = consent_cookie("functional");
     let cookie = format!(
         "PHPSESSID=\"x, y\";_ga=GA1;lang=de; {consent}; _fbp=1;  csrftoken=\u{e9}==; token"
     );
     proxy.get("/", &[("Cookie", &cookie)]);
     let expected = format!("PHPSESSID=\"x, y\"; lang=de; {consent}; csrftoken=\u{e9}==");
-    assert_eq!(origin.next().field("cookie"), Some(expected));
+    assert_eq!(origin.next_request().field("cookie"), Some(expected));
 
     proxy.get("/", &[("Cookie", "_ga=1; _gid=2")]);
-    assert_eq!(origin.next().field("cookie"), None, "an empty field would be left");
+    assert_eq!(origin.next_request().field("cookie"), None, "an empty field would be left");
 
     let untouched = "PHPSESSID=1;;csrftoken=2 ;";
     proxy.get("/", &[("Cookie", untouched)]);
-    assert_eq!(origin.next().field("cookie").as_deref(), Some(untouched.trim_end()));
+    assert_eq!(origin.next_request().field("cookie").as_deref(), Some(untouched.trim_end()));
 }
 
 #[test]
 fn odd_request_cookies_are_filtered_one_by_one_and_kept_bytes_are_unchanged() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let (large, huge) = ("x".repeat(4096), "x".repeat(8192));
     let many = |name: &str| -> Vec<String> {
@@ -100,21 +101,21 @@ fn odd_request_cookies_are_filtered_one_by_one_and_kept_bytes_are_unchanged() {
     ]
     .into();
     for (sent, expected) in cases {
-        let mut visitor = proxy.visit();
-        visitor.send(&[b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ", &sent[..], b"\r\n\r\n"].concat());
+        let mut client = proxy.connect();
+        client.send(&[b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ", &sent[..], b"\r\n\r\n"].concat());
         let shown = sent.get(..80).unwrap_or(&sent).escape_ascii();
-        assert_eq!(visitor.reply("GET").status, 200, "{shown}");
-        let seen = origin.next();
-        let cookie = seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        assert_eq!(client.reply("GET").status, 200, "{shown}");
+        let received = origin.next_request();
+        let cookie = received.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
         assert_eq!(cookie.map(|(_, value)| value), expected.as_ref(), "{shown}");
     }
 }
 
 #[test]
 fn several_cookie_fields_are_all_filtered_and_joined_for_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let consent = consent("analytics");
+    let consent = consent_cookie("analytics");
     proxy.get(
         "/",
         &[
@@ -124,14 +125,17 @@ fn several_cookie_fields_are_all_filtered_and_joined_for_the_origin() {
             ("Cookie", "_fbp=3"),
         ],
     );
-    assert_eq!(origin.next().field("cookie"), Some(format!("PHPSESSID=1; {consent}; _ga=2")));
+    assert_eq!(
+        origin.next_request().field("cookie"),
+        Some(format!("PHPSESSID=1; {consent}; _ga=2"))
+    );
 }
 
 #[test]
 fn redirects_errors_and_304_responses_are_filtered() {
     for status in ["302 Found", "404 Not Found", "500 Internal Server Error", "304 Not Modified"] {
         let length = if status.starts_with("304") { "" } else { "Content-Length: 0\r\n" };
-        let origin = Origin::answering(format!(
+        let origin = Origin::responding(format!(
             "HTTP/1.1 {status}\r\nLocation: /\r\nSet-Cookie: sessionid=1\r\nSet-Cookie: _ga=1\r\n{length}\r\n"
         ));
         let reply = Proxy::start(&origin, "").get("/", &[]);
@@ -154,16 +158,17 @@ fn lines_that_only_lenient_parsers_accept_are_filtered() {
         "_ga=1; Path=/, PHPSESSID=2",
         "unknown_cookie=1",
     ];
-    let origin = Origin::setting(&lines);
+    let origin = Origin::setting_cookies(&lines);
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.get("/", &[]).set_cookies(), Vec::<String>::new());
     // A visitor who granted everything granted it too.
-    assert_eq!(proxy.get("/", &[("Cookie", &all())]).set_cookies().len(), lines.len());
+    assert_eq!(proxy.get("/", &[("Cookie", &full_consent())]).set_cookies().len(), lines.len());
 }
 
 #[test]
 fn names_are_case_sensitive_and_every_copy_of_a_name_gets_the_same_decision() {
-    let origin = Origin::setting(&["_GA=1", "_ga=1; Path=/a", "_ga=2; Path=/b", "phpsessid=1"]);
+    let origin =
+        Origin::setting_cookies(&["_GA=1", "_ga=1; Path=/a", "_ga=2; Path=/b", "phpsessid=1"]);
     let proxy = Proxy::start(&origin, "unclassified = 'allow'");
     assert_eq!(proxy.get("/", &[]).set_cookies(), ["_GA=1", "phpsessid=1"]);
 }
@@ -183,23 +188,23 @@ fn origin_deletions_are_rewritten_without_consent_and_pass_with_it() {
         ("token; Max-Age=0", Some("=deleted#")),
         ("; Max-Age=0", None),
     ];
-    let origin = Origin::setting(&lines.map(|(line, _)| line));
+    let origin = Origin::setting_cookies(&lines.map(|(line, _)| line));
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/", &[]);
     let expected =
         lines.iter().filter_map(|(_, replaced)| Some(replaced.as_ref()?.replace('#', GONE)));
     assert_eq!(reply.set_cookies(), expected.collect::<Vec<_>>());
     assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
-    let stripped = &proxy.access()["stripped_response"];
+    let stripped = &proxy.next_access_log_entry()["stripped_response"];
     assert_eq!(
         *stripped,
         serde_json::json!({ "analytics": 1 }),
         "a deletion is not a cookie stripped"
     );
-    let consenting = proxy.get("/", &[("Cookie", &all())]);
+    let consenting = proxy.get("/", &[("Cookie", &full_consent())]);
     assert_eq!(consenting.set_cookies(), lines.map(|(line, _)| line));
     assert_eq!(consenting.field("cache-control"), None);
-    let necessary = Origin::setting(&["PHPSESSID=deleted; Max-Age=0; Max-Age=x"]);
+    let necessary = Origin::setting_cookies(&["PHPSESSID=deleted; Max-Age=0; Max-Age=x"]);
     assert_eq!(
         Proxy::start(&necessary, "").get("/", &[]).set_cookies(),
         ["PHPSESSID=deleted; Max-Age=0; Max-Age=x"]
@@ -221,12 +226,12 @@ fn lines_that_only_look_like_deletions_pass_no_value() {
         "Expires=0",
     ]
     .map(|attributes| format!("_ga=secret; {attributes}; Path=/"));
-    let origin = Origin::setting(&lines.each_ref().map(String::as_str));
+    let origin = Origin::setting_cookies(&lines.each_ref().map(String::as_str));
     let proxy = Proxy::start(&origin, "");
     let passed = proxy.get("/", &[]).set_cookies();
     let deletion = "_ga=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/";
     assert_eq!(passed, vec![deletion; lines.len()]);
-    assert_eq!(proxy.access()["stripped_response"]["analytics"], lines.len());
+    assert_eq!(proxy.next_access_log_entry()["stripped_response"]["analytics"], lines.len());
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn a_lifetime_is_compared_with_the_date_of_the_response_like_in_browsers() {
         ("Date: Fri, 01 Jan 2021 00:00:00 GMT\r\nDate: Sat, 01 Jan 2033 00:00:00 GMT\r\n", true),
         ("Date: 2021-01-01\r\n", true),
     ] {
-        let origin = Origin::answering(format!(
+        let origin = Origin::responding(format!(
             "HTTP/1.1 200 OK\r\n{date}Set-Cookie: _ga=secret; Expires=Wed, 24 Nov 2032 09:00:00 GMT\r\n\
              Content-Length: 0\r\n\r\n"
         ));
@@ -251,7 +256,7 @@ fn a_lifetime_is_compared_with_the_date_of_the_response_like_in_browsers() {
         }
     }
     // Expired by our clock, and one day in the future for a browser that corrects by the origin's clock.
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2021 00:00:00 GMT\r\n\
          Set-Cookie: _ga=secret; Expires=Sat, 02 Jan 2021 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
     );
@@ -261,20 +266,29 @@ fn a_lifetime_is_compared_with_the_date_of_the_response_like_in_browsers() {
 
 #[test]
 fn global_privacy_control_denies_granted_targeting_and_social() {
-    let origin = Origin::setting(&["_ga=1", "_fbp=1", "__atuvc=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_fbp=1", "__atuvc=1"]);
     let proxy = Proxy::start(&origin, "");
-    assert_eq!(proxy.get("/", &[("Cookie", &all()), ("Sec-GPC", "1")]).set_cookies(), ["_ga=1"]);
-    assert_eq!(proxy.get("/", &[("Cookie", &all()), ("Sec-GPC", "0")]).set_cookies().len(), 3);
+    assert_eq!(
+        proxy.get("/", &[("Cookie", &full_consent()), ("Sec-GPC", "1")]).set_cookies(),
+        ["_ga=1"]
+    );
+    assert_eq!(
+        proxy.get("/", &[("Cookie", &full_consent()), ("Sec-GPC", "0")]).set_cookies().len(),
+        3
+    );
     let ignoring = Proxy::start(&origin, "[consent]\ngpc = 'ignore'");
-    assert_eq!(ignoring.get("/", &[("Cookie", &all()), ("Sec-GPC", "1")]).set_cookies().len(), 3);
+    assert_eq!(
+        ignoring.get("/", &[("Cookie", &full_consent()), ("Sec-GPC", "1")]).set_cookies().len(),
+        3
+    );
 }
 
 #[test]
 fn do_not_track_is_off_by_default_and_the_categories_of_signals_are_configurable() {
-    let origin = Origin::setting(&["NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
+    let origin = Origin::setting_cookies(&["NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
     let count = |toml: &str, signal: &str| {
         let proxy = Proxy::start(&origin, toml);
-        proxy.get("/", &[("Cookie", &all()), (signal, "1")]).set_cookies().len()
+        proxy.get("/", &[("Cookie", &full_consent()), (signal, "1")]).set_cookies().len()
     };
     assert_eq!(count("", "DNT"), 4);
     assert_eq!(count("[consent]\ndnt = 'deny'", "DNT"), 1);
@@ -287,7 +301,7 @@ fn do_not_track_is_off_by_default_and_the_categories_of_signals_are_configurable
 
 #[test]
 fn the_default_depends_on_the_region_from_a_trusted_proxy() {
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     let toml =
         "[consent.region]\nheader = 'CF-IPCountry'\nregions = { US = 'allow', DE = 'deny' }\n";
     let trusting =
@@ -300,57 +314,58 @@ fn the_default_depends_on_the_region_from_a_trusted_proxy() {
     assert_eq!(in_region(&trusting, "DE"), 0);
     assert_eq!(in_region(&trusting, "XX"), 0, "unknown");
     assert_eq!(trusting.get("/", &[]).set_cookies().len(), 0, "without a region");
-    let refused = trusting.get("/", &[("CF-IPCountry", "US"), ("Cookie", &consent(""))]);
+    let refused = trusting.get("/", &[("CF-IPCountry", "US"), ("Cookie", &consent_cookie(""))]);
     assert!(refused.set_cookies().is_empty(), "a decision is a decision everywhere");
     assert_eq!(in_region(&Proxy::start(&origin, toml), "US"), 0, "not believed");
 }
 
 #[test]
 fn granted_categories_are_forwarded_in_the_configured_header() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "[consent]\nforward_header = 'X-Consent'");
-    proxy.get("/", &[("Cookie", &consent("analytics")), ("X-Consent", "everything")]);
-    assert_eq!(origin.next().values("x-consent"), ["necessary,analytics"]);
-    proxy.get("/", &[("Sec-GPC", "1"), ("Cookie", &all())]);
-    assert_eq!(origin.next().values("x-consent"), ["necessary,functional,analytics"]);
+    proxy.get("/", &[("Cookie", &consent_cookie("analytics")), ("X-Consent", "everything")]);
+    assert_eq!(origin.next_request().values("x-consent"), ["necessary,analytics"]);
+    proxy.get("/", &[("Sec-GPC", "1"), ("Cookie", &full_consent())]);
+    assert_eq!(origin.next_request().values("x-consent"), ["necessary,functional,analytics"]);
 }
 
 #[test]
 fn one_config_line_enables_the_consent_tool_of_a_site() {
-    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "[consent]\nsources = ['auto']");
     let cookie = "OptanonConsent=groups=C0001%3A1%2CC0002%3A1%2CC0004%3A0; OptanonAlertBoxClosed=";
     let now = time::OffsetDateTime::now_utc().date();
     let reply =
         proxy.get("/", &[("Cookie", &format!("{cookie}{now}T00:00:00.236Z; _fbp=1; _ga=1"))]);
     assert_eq!(reply.set_cookies(), ["_ga=1"]);
-    let sent = origin.next().field("cookie").unwrap();
+    let sent = origin.next_request().field("cookie").unwrap();
     assert!(sent.starts_with("OptanonConsent=groups=") && sent.ends_with("236Z; _ga=1"), "{sent}");
-    assert_eq!(proxy.access()["consent"], "auto");
+    assert_eq!(proxy.next_access_log_entry()["consent"], "auto");
 }
 
 #[test]
 fn the_stricter_of_two_conflicting_consent_cookies_applies() {
-    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "");
-    let both = format!("{}; {}", consent("analytics+targeting"), consent("analytics"));
+    let both =
+        format!("{}; {}", consent_cookie("analytics+targeting"), consent_cookie("analytics"));
     assert_eq!(proxy.get("/", &[("Cookie", &both)]).set_cookies(), ["_ga=1"]);
 }
 
 #[test]
 fn malformed_expired_and_outdated_decisions_are_ignored() {
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     let toml = "[consent]\nnotice_date = 2026-01-01\nmax_age_days = 10";
     let denying = Proxy::start(&origin, toml);
     let allowing = Proxy::start(&origin, &format!("{toml}\ndefault = 'allow'"));
-    let fresh = consent("analytics").replace("2018-05-25", "2026-01-01");
-    let refusal = consent("").replace("2018-05-25", "2026-01-01");
+    let fresh = consent_cookie("analytics").replace("2018-05-25", "2026-01-01");
+    let refusal = consent_cookie("").replace("2018-05-25", "2026-01-01");
     for (cookie, denied, allowed) in [
         (fresh.as_str(), 1, 1),
         (&refusal, 0, 0),
         ("consentry=garbage", 0, 1),
         ("consentry=1~1500000000~2026-01-01~analytics~", 0, 1),
-        (&consent("analytics"), 0, 1),
+        (&consent_cookie("analytics"), 0, 1),
         ("other=1", 0, 1),
     ] {
         assert_eq!(denying.get("/", &[("Cookie", cookie)]).set_cookies().len(), denied, "{cookie}");
@@ -368,7 +383,7 @@ fn malformed_expired_and_outdated_decisions_are_ignored() {
 #[test]
 fn only_changed_responses_are_marked_private() {
     let answer = |fields: &str| {
-        Origin::answering(format!(
+        Origin::responding(format!(
             "HTTP/1.1 200 OK\r\n{fields}Vary: Accept\r\nContent-Length: 0\r\n\r\n"
         ))
     };
@@ -400,7 +415,7 @@ fn page_load<'a>(host: &'a str, cookie: &'a str) -> [(&'a str, &'a str); 3] {
 
 #[test]
 fn a_page_load_deletes_cookies_without_consent_in_every_possible_scope() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let page = page_load("www.shop.example.co.uk", "PHPSESSID=1; _ga=1; unknown=2; consentry=x");
     let reply = proxy.get("/", &page);
@@ -419,7 +434,7 @@ fn a_page_load_deletes_cookies_without_consent_in_every_possible_scope() {
         Vec::<String>::new(),
         "only page loads delete"
     );
-    let allowed = format!("_ga=1; {}", all());
+    let allowed = format!("_ga=1; {}", full_consent());
     let consenting = [page[0], page[1], ("Cookie", allowed.as_str())];
     assert_eq!(proxy.get("/", &consenting).set_cookies(), Vec::<String>::new());
     // On a host with a trailing dot, no browser has cookies with a domain.
@@ -429,7 +444,7 @@ fn a_page_load_deletes_cookies_without_consent_in_every_possible_scope() {
 
 #[test]
 fn a_page_load_deletes_at_each_prefix_of_its_path() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/sub/deep/x?q=/y", &page_load("localhost", "unknown=2; token"));
     let paths = ["/", "/sub", "/sub/", "/sub/deep", "/sub/deep/", "/sub/deep/x"];
@@ -439,7 +454,7 @@ fn a_page_load_deletes_at_each_prefix_of_its_path() {
 
 #[test]
 fn deletions_cover_observed_configured_and_guessed_scopes() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "_ga=1; Domain=.shop.example; Path=/checkout",
         "_fbp=1; Path=/app; Secure; SameSite=None; Partitioned",
         "unknown=1; Domain=shop.example; Path=/",
@@ -465,17 +480,17 @@ fn deletions_cover_observed_configured_and_guessed_scopes() {
 
 #[test]
 fn deletions_are_bounded_in_number_and_rotate_over_all_cookies() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "[expire]\nmax_per_response = 7");
     let many: Vec<String> = (0..100).map(|number| format!("c{number}=1")).collect();
     let many = many.join("; ");
-    let mut seen = std::collections::BTreeSet::new();
+    let mut received = std::collections::BTreeSet::new();
     for _ in 0..15 {
         let lines = proxy.get("/", &page_load("localhost", &many)).set_cookies();
         assert_eq!(lines.len(), 7);
-        seen.extend(lines);
+        received.extend(lines);
     }
-    assert_eq!(seen.len(), 100);
+    assert_eq!(received.len(), 100);
     let off = Proxy::start(&origin, "[expire]\nenabled = false");
     assert!(off.get("/", &page_load("localhost", "_ga=1")).set_cookies().is_empty());
 }
@@ -484,7 +499,7 @@ fn deletions_are_bounded_in_number_and_rotate_over_all_cookies() {
 fn a_response_with_many_fields_carries_fewer_deletions() {
     let fields: String = (0..80).map(|number| format!("X-{number}: 1\r\n")).collect();
     let origin =
-        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+        Origin::responding(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
     let proxy = Proxy::start(&origin, "");
     let many: Vec<String> = (0..40).map(|number| format!("c{number}=1")).collect();
     // Envoy rejects a response with more than 100 fields.
@@ -495,8 +510,10 @@ fn a_response_with_many_fields_carries_fewer_deletions() {
 
 #[test]
 fn a_cookie_that_another_site_needs_is_never_deleted() {
-    let origin =
-        Origin::setting(&["acme_app_login=1; Domain=shop.example; Expires=0", "_ga=1; Max-Age=0"]);
+    let origin = Origin::setting_cookies(&[
+        "acme_app_login=1; Domain=shop.example; Expires=0",
+        "_ga=1; Max-Age=0",
+    ]);
     let site = |rest: &str| format!("[[site]]\nupstream = '{}'\n{rest}\n", origin.url());
     let necessary =
         |name: &str| format!("[[site.cookie]]\nname = '{name}'\ncategory = 'necessary'");
@@ -534,12 +551,12 @@ fn a_cookie_that_another_site_needs_is_never_deleted() {
 #[test]
 fn observe_changes_nothing_and_reports_the_effect_of_enforce() {
     let raw = "HTTP/1.1 200 OK\r\nset-cookie: _ga=1\r\nset-cookie: x=1\r\nnel: {}\r\ncontent-length: 2\r\ndate: Tue, 24 Nov 2026 09:00:00 GMT\r\n\r\nok";
-    let origin = Origin::answering(raw);
+    let origin = Origin::responding(raw);
     let proxy = Proxy::start(&origin, "mode = 'observe'");
     let reply = proxy.get("/", &[("Cookie", "_ga=1; x=2;"), ("Accept", "text/html")]);
     assert_eq!(String::from_utf8_lossy(&reply.head), raw.trim_end_matches("\r\n\r\nok"));
-    assert_eq!(origin.next().field("cookie").as_deref(), Some("_ga=1; x=2;"));
-    let line = proxy.access();
+    assert_eq!(origin.next_request().field("cookie").as_deref(), Some("_ga=1; x=2;"));
+    let line = proxy.next_access_log_entry();
     assert_eq!(line["mode"], "observe");
     assert_eq!(line["stripped_request"]["analytics"], 1);
     assert_eq!(line["stripped_response"]["unclassified"], 1);
@@ -550,7 +567,7 @@ fn observe_changes_nothing_and_reports_the_effect_of_enforce() {
 
 #[test]
 fn config_rules_win_over_the_catalogue_and_site_rules_over_both() {
-    let origin = Origin::setting(&["_ga=1", "_gid=1", "shop_prefs=1", "PHPSESSID=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_gid=1", "shop_prefs=1", "PHPSESSID=1"]);
     let proxy = Proxy::start_with(&format!(
         "[[cookie]]\nname = '_ga'\ncategory = 'necessary'\n\
          [[cookie]]\nname = 'shop_*'\ncategory = 'analytics'\n\
@@ -568,7 +585,7 @@ fn config_rules_win_over_the_catalogue_and_site_rules_over_both() {
 
 #[test]
 fn other_tracking_technologies_follow_their_category_and_clear_site_data_passes() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nNEL: {\"report_to\":\"n\",\"max_age\":1}\r\nReport-To: {\"group\":\"n\"}\r\n\
          Accept-CH: Sec-CH-UA, Sec-CH-UA-Model\r\nObserve-Browsing-Topics: ?1\r\n\
          Clear-Site-Data: \"cookies\"\r\nContent-Length: 0\r\n\r\n",
@@ -581,5 +598,5 @@ fn other_tracking_technologies_follow_their_category_and_clear_site_data_passes(
     assert_eq!(reply.field("accept-ch").as_deref(), Some("Sec-CH-UA"));
     assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
     assert_eq!(reply.field("clear-site-data").as_deref(), Some("\"cookies\""));
-    assert!(proxy.get("/", &[("Cookie", &consent("analytics"))]).field("nel").is_some());
+    assert!(proxy.get("/", &[("Cookie", &consent_cookie("analytics"))]).field("nel").is_some());
 }

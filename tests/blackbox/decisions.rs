@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Origin, Proxy, Reply, all, consent};
+use crate::support::{Origin, Proxy, Reply, consent_cookie, full_consent};
 
 const DAY: u64 = 86_400;
 const TRACKERS: [&str; 4] = ["_ga=1", "_fbp=1", "lang=de", "__atuvc=1"];
@@ -53,7 +53,7 @@ fn sources(order: &str) -> String {
 
 #[test]
 fn refusals_in_the_consent_ui_apply_for_every_order_of_sources() {
-    let origin = Origin::setting(&TRACKERS);
+    let origin = Origin::setting_cookies(&TRACKERS);
     for (tool, accepted) in tools(1, true) {
         for order in [
             format!("['{tool}', 'consentry']"),
@@ -80,7 +80,7 @@ fn refusals_in_the_consent_ui_apply_for_every_order_of_sources() {
 
 #[test]
 fn the_response_to_a_choice_has_the_consent_of_the_next_request() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let opted_out = ("usprivacy", "usprivacy=1YYN".to_owned());
     let states = tools(1, false).into_iter().chain(tools(1, true)).chain([opted_out]);
     for (tool, cookies) in states {
@@ -106,7 +106,7 @@ fn the_response_to_a_choice_has_the_consent_of_the_next_request() {
 
 #[test]
 fn the_preference_centre_offers_no_category_that_another_tool_refuses() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let (_, refused) = tools(1, false)[0].clone();
     let refused = refused.replace("C0002%3A0", "C0002%3A1");
     for (order, offered) in
@@ -135,7 +135,7 @@ fn the_preference_centre_offers_no_category_that_another_tool_refuses() {
 
 #[test]
 fn with_an_allow_default_refusals_never_expire_and_grants_do() {
-    let origin = Origin::setting(&TRACKERS);
+    let origin = Origin::setting_cookies(&TRACKERS);
     let toml = "[consent]\ndefault = 'allow'\nsources = ['consentry', 'onetrust']\n";
     let newer = format!("{toml}notice_date = 2026-01-01\n");
     let (_, onetrust) = tools(300, false)[0].clone();
@@ -171,7 +171,7 @@ fn with_an_allow_default_refusals_never_expire_and_grants_do() {
 #[test]
 fn the_banner_returns_after_the_configured_time_and_not_for_a_newer_notice() {
     let page = "<html><head></head><body>x</body></html>";
-    let origin = Origin::answering(format!(
+    let origin = Origin::responding(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
         page.len()
     ));
@@ -183,9 +183,9 @@ fn the_banner_returns_after_the_configured_time_and_not_for_a_newer_notice() {
         ("", decided(183, all), true),
         ("", decided(183, "analytics"), false),
         ("", decided(185, "analytics"), true),
-        ("notice_date = 2026-01-01\n", consent(""), false),
-        ("notice_date = 2026-01-01\n", consent(all), true),
-        ("notice_date = 2026-01-01\n", consent("analytics"), true),
+        ("notice_date = 2026-01-01\n", consent_cookie(""), false),
+        ("notice_date = 2026-01-01\n", consent_cookie(all), true),
+        ("notice_date = 2026-01-01\n", consent_cookie("analytics"), true),
         ("ask_again_days = 365\n", decided(364, ""), false),
         ("ask_again_days = 365\n", decided(366, ""), true),
         ("ask_again_days = 30\n", decided(31, ""), true),
@@ -204,7 +204,7 @@ fn the_banner_returns_after_the_configured_time_and_not_for_a_newer_notice() {
 
 #[test]
 fn a_default_by_category_grants_until_the_visitor_objects() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: _ga=1\r\nSet-Cookie: _fbp=1\r\nContent-Length: 13\r\n\r\n<html></html>",
     );
     let mixed = "This site uses cookies in these categories: Performance and analytics.";
@@ -249,7 +249,7 @@ fn a_default_by_category_grants_until_the_visitor_objects() {
 
 #[test]
 fn an_old_refusal_is_renewed_where_the_default_grants_the_category() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let [allow, deny] =
         ["allow", "deny"].map(|default| format!("[consent]\ndefault = '{default}'\n"));
     let region =
@@ -288,7 +288,7 @@ fn an_old_refusal_is_renewed_where_the_default_grants_the_category() {
 
 #[test]
 fn each_write_deletes_every_other_copy_of_the_cookie_in_the_browser() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let host = "shop.example.com";
     let gone = |domain: &str| format!("consentry=; Path=/; {domain}Max-Age=0");
     let (none, shop, example) = ("", "Domain=shop.example.com; ", "Domain=example.com; ");
@@ -321,7 +321,7 @@ fn each_write_deletes_every_other_copy_of_the_cookie_in_the_browser() {
     }
     // A host outside the domain gets a host cookie, because a browser would reject the domain.
     let proxy = Proxy::start(&origin, "[consent]\ncookie_domain = 'example.com'\n");
-    let reply = proxy.post("/.consentry/", "choice=accept", &[("Cookie", &all())]);
+    let reply = proxy.post("/.consentry/", "choice=accept", &[("Cookie", &full_consent())]);
     assert!(reply.set_cookies()[0].starts_with("consentry=1~"), "{:?}", reply.set_cookies());
     assert!(!reply.set_cookies()[0].contains("Domain"), "{:?}", reply.set_cookies());
 }

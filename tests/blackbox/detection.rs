@@ -1,12 +1,12 @@
 //! Detection of beacons without a rule, by the origin's response.
 
 use crate::beacons::PIXEL;
-use crate::support::{Origin, Proxy, all};
+use crate::support::{Origin, Proxy, full_consent};
 
 fn pixel_origin() -> Origin {
     let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\nX-From: origin\r\n\r\n", PIXEL.len()).into_bytes();
     answer.extend_from_slice(PIXEL);
-    Origin::answering(answer)
+    Origin::responding(answer)
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn beacon_like_responses_are_replaced_if_configured() {
     let reply = proxy.get("/who/knows", &image);
     assert_eq!((reply.body.as_slice(), reply.field("x-from")), (PIXEL, None));
     assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
-    assert_eq!(proxy.access()["beacon"], "unclassified");
-    let allowed = proxy.get("/who/knows", &[image[0], ("Cookie", &all())]);
+    assert_eq!(proxy.next_access_log_entry()["beacon"], "unclassified");
+    let allowed = proxy.get("/who/knows", &[image[0], ("Cookie", &full_consent())]);
     assert_eq!(allowed.field("x-from").as_deref(), Some("origin"));
 }
 
@@ -68,14 +68,14 @@ fn an_image_rule_without_a_file_name_blocks_only_pixels() {
         [head.into_bytes(), body].concat()
     };
     for (name, pixel) in [("header", false), ("8f14e45fceea", true)] {
-        let origin = Origin::answering(answer(gif(if pixel { 1 } else { 60 })));
+        let origin = Origin::responding(answer(gif(if pixel { 1 } else { 60 })));
         for (toml, blanked) in
             [("", pixel), ("mode = 'observe'", false), ("beacons.detect = 'off'", pixel)]
         {
             let proxy = Proxy::start(&origin, toml);
             let reply = proxy.get(&format!("/email/{name}.gif"), &[("Sec-Fetch-Dest", "image")]);
             assert_eq!(reply.text().ends_with("ORIGIN"), !blanked, "{name} {toml}");
-            let beacon = proxy.access()["beacon"].clone();
+            let beacon = proxy.next_access_log_entry()["beacon"].clone();
             assert_eq!(beacon == "analytics", pixel, "{name} {toml}");
         }
         let allowed = Proxy::start(&origin, "beacons.email_opens = 'allow'");

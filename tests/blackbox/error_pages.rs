@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::support::{Origin, Proxy, Reply, refusing, request};
+use crate::support::{Origin, Proxy, Reply, refusing_address, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CENTRE: &str = "/.consentry/";
@@ -20,14 +20,14 @@ const NAVIGATION: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 const GERMAN: (&str, &str) = ("Accept-Language", "de-AT,de;q=0.9,en;q=0.5");
 
 /// A proxy whose upstream refuses connections.
-fn down(toml: &str) -> Proxy {
-    Proxy::start_with(&format!("{toml}\n[[site]]\nupstream = 'http://{}'", refusing()))
+fn proxy_without_upstream(toml: &str) -> Proxy {
+    Proxy::start_with(&format!("{toml}\n[[site]]\nupstream = 'http://{}'", refusing_address()))
 }
 
 fn send(proxy: &Proxy, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
-    let mut visitor = proxy.visit();
-    visitor.send(&request(method, path, fields));
-    visitor.reply(method)
+    let mut client = proxy.connect();
+    client.send(&request(method, path, fields));
+    client.reply(method)
 }
 
 /// Posts a form like a browser without scripts.
@@ -68,7 +68,7 @@ fn assert_page(reply: &Reply, tag: &str, status: u16) -> String {
 
 #[test]
 fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
-    let proxy = down("[banner]\nenabled = true\n[page]\nguard = true");
+    let proxy = proxy_without_upstream("[banner]\nenabled = true\n[page]\nguard = true");
     let fields =
         [BROWSER, NAVIGATION, ("Accept-Language", "ja,en;q=0.8"), ("Cookie", "a=TOPSECRET")];
     let reply = proxy.get("/shop?q=TOPSECRET", &fields);
@@ -77,7 +77,7 @@ fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
     assert!(text.contains("数分後にもう一度お試しください。"), "{text}");
     assert!(!text.contains("<a "), "no link back without a form: {text}");
     assert!(!text.contains("TOPSECRET") && !text.contains("consentry-banner"), "{text}");
-    let id = proxy.access()["request_id"].as_str().unwrap().to_owned();
+    let id = proxy.next_access_log_entry()["request_id"].as_str().unwrap().to_owned();
     assert!(text.contains(&format!("<p>502 · {id}</p>")), "{text}");
     // Browsers without Fetch Metadata, and an unknown language.
     let reply = proxy.get("/", &[BROWSER, ("Accept-Language", "sv")]);
@@ -87,7 +87,7 @@ fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
 
 #[test]
 fn other_clients_get_json_or_text_by_accept() {
-    let proxy = down("");
+    let proxy = proxy_without_upstream("");
     let text = |id: &str| {
         format!("502 Bad Gateway\n\nThe site's server cannot be reached.\nRequest id: {id}\n")
     };
@@ -96,7 +96,7 @@ fn other_clients_get_json_or_text_by_accept() {
             "{{\"error\":\"Bad Gateway\",\"message\":\"The site's server cannot be reached.\",\"request_id\":\"{id}\",\"status\":502}}\n"
         )
     };
-    let id = || proxy.access()["request_id"].as_str().unwrap().to_owned();
+    let id = || proxy.next_access_log_entry()["request_id"].as_str().unwrap().to_owned();
     for fields in [
         &[][..],
         &[("Accept", "*/*")],
@@ -118,7 +118,7 @@ fn other_clients_get_json_or_text_by_accept() {
 
 #[test]
 fn a_failed_form_without_script_is_a_page_in_the_language_of_the_form_with_a_link_back() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let english = ("Accept-Language", "en");
     // The body can be parsed, so its fields count.
@@ -143,10 +143,10 @@ fn a_failed_form_without_script_is_a_page_in_the_language_of_the_form_with_a_lin
     // Another site posted the form. Its address is not linked.
     let length = ("Content-Length", "13");
     let evil = [BROWSER, NAVIGATION, GERMAN, length, ("Referer", "https://evil.example/trap")];
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", CENTRE, &evil));
-    visitor.send(b"choice=accept");
-    let text = assert_page(&visitor.reply("POST"), "de", 403);
+    let mut client = proxy.connect();
+    client.send(&request("POST", CENTRE, &evil));
+    client.send(b"choice=accept");
+    let text = assert_page(&client.reply("POST"), "de", 403);
     assert!(text.contains("<a href=\"/.consentry/\">Cookie-Einstellungen</a>"), "{text}");
     assert!(!text.contains("evil"), "{text}");
     // A return path on another host, and markup in it.
@@ -156,7 +156,7 @@ fn a_failed_form_without_script_is_a_page_in_the_language_of_the_form_with_a_lin
         assert_page(&reply, "en", 400);
         assert!(!reply.text().contains("evil"), "{}", reply.text());
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_unrecorded_choice_gets_an_error_page() {
     std::fs::create_dir(folder.path().join("receipts.db")).unwrap();
     let path = folder.path().display();
     let proxy = Proxy::start(
-        &Origin::answering(OK),
+        &Origin::responding(OK),
         &format!(
             "[receipts]\nurl = 'sqlite:{path}/receipts.db'\nspool = '{path}/spool'\nspool_max = 1"
         ),
@@ -182,7 +182,7 @@ fn an_unrecorded_choice_gets_an_error_page() {
 
 #[test]
 fn a_failed_form_of_the_site_links_back_to_its_page_and_escapes_the_path() {
-    let proxy = down("");
+    let proxy = proxy_without_upstream("");
     let post = |referer: &str| {
         let fields = [("Referer", referer), GERMAN, ("Cookie", "sid=TOPSECRET")];
         let reply = submit(&proxy, "/order", "card=TOPSECRET", &fields);
@@ -201,7 +201,7 @@ fn a_failed_form_of_the_site_links_back_to_its_page_and_escapes_the_path() {
 
 #[test]
 fn consent_ui_errors_are_json_unless_the_client_prefers_another_type() {
-    let proxy = Proxy::start(&Origin::answering(OK), "centre.api = true");
+    let proxy = Proxy::start(&Origin::responding(OK), "centre.api = true");
     let missing = "{\"error\":\"not found\"}";
     for fields in [&[][..], &[("Accept", "*/*")], &[("Accept", "application/json"), NAVIGATION]] {
         let reply = proxy.get("/.consentry/none", fields);
@@ -220,7 +220,7 @@ fn consent_ui_errors_are_json_unless_the_client_prefers_another_type() {
 #[test]
 fn api_errors_are_json_even_for_a_form_in_a_frame() {
     let toml = "centre.api = true\n[limits]\nrequests_per_second = 1\nburst = 1";
-    let proxy = Proxy::start(&Origin::answering(OK), toml);
+    let proxy = Proxy::start(&Origin::responding(OK), toml);
     let choose = || submit(&proxy, "/.consentry/consent", "granted=video", &[GERMAN]);
     let refused = choose();
     assert_eq!(
@@ -268,7 +268,7 @@ fn a_request_without_a_site_gets_a_page_in_the_languages_of_the_config() {
 #[test]
 fn undecodable_guarded_pages_get_an_error_page() {
     let body = "<script src=\"https://www.googletagmanager.com/gtm.js\"></script>";
-    let origin = Origin::answering(format!(
+    let origin = Origin::responding(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: deflate\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ));
@@ -281,18 +281,18 @@ fn undecodable_guarded_pages_get_an_error_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_request_gets_the_fields_of_the_page_and_no_body() {
-    let proxy = down("");
-    let mut visitor = proxy.visit();
+    let proxy = proxy_without_upstream("");
+    let mut client = proxy.connect();
     for path in ["/", "/.consentry/none"] {
-        visitor.send(&request("HEAD", path, &[BROWSER, NAVIGATION, GERMAN]));
-        let reply = visitor.head();
+        client.send(&request("HEAD", path, &[BROWSER, NAVIGATION, GERMAN]));
+        let reply = client.head();
         assert_eq!(reply.field("content-language").as_deref(), Some("de"));
         let length: usize = reply.field("content-length").unwrap().parse().unwrap();
         assert!(length > 1000, "the length of the page: {length}");
     }
     // The next bytes on the connection are a response.
-    visitor.send(&request("GET", "/", &[]));
-    assert_eq!(visitor.reply("GET").status, 502);
+    client.send(&request("GET", "/", &[]));
+    assert_eq!(client.reply("GET").status, 502);
 
     let stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
     let (mut sender, connection) =

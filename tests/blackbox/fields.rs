@@ -1,12 +1,12 @@
 //! Header fields other than cookies: tracking technologies in both directions, fields that bypass the proxy,
 //! upstream URLs, trailers, and cacheability.
 
-use crate::support::{Origin, Proxy, all, consent, request};
+use crate::support::{Origin, Proxy, consent_cookie, full_consent, request};
 
-/// An origin that answers with these field lines.
+/// An origin that responds with these field lines.
 fn answering(fields: &[&str]) -> Origin {
     let lines: String = fields.iter().map(|line| format!("{line}\r\n")).collect();
-    Origin::answering(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
+    Origin::responding(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
 }
 
 /// One response field of each technology.
@@ -49,17 +49,17 @@ fn tracking_fields_without_consent_pass_in_neither_direction() {
     let origin = answering(&RESPONSE);
     let proxy = Proxy::start(&origin, "");
     let denied = proxy.get("/", &REQUEST);
-    let seen = origin.next();
-    let granted = proxy.get("/", &[&REQUEST[..], &[("Cookie", all().as_str())]].concat());
-    let seen_granted = origin.next();
+    let received = origin.next_request();
+    let granted = proxy.get("/", &[&REQUEST[..], &[("Cookie", full_consent().as_str())]].concat());
+    let received_granted = origin.next_request();
     for line in RESPONSE {
         let (name, value) = line.split_once(": ").unwrap();
         assert_eq!(denied.field(name), None, "{name} without consent");
         assert_eq!(granted.field(name).as_deref(), Some(value), "{name} with consent");
     }
     for (name, value) in REQUEST {
-        assert_eq!(seen.field(name), None, "{name} without consent");
-        assert_eq!(seen_granted.field(name).as_deref(), Some(value), "{name} with consent");
+        assert_eq!(received.field(name), None, "{name} without consent");
+        assert_eq!(received_granted.field(name).as_deref(), Some(value), "{name} with consent");
     }
     assert!(denied.field("cache-control").is_some_and(|control| control == "private"));
     assert_eq!(granted.field("cache-control"), None);
@@ -75,11 +75,11 @@ fn observe_mode_passes_every_field() {
     let origin = answering(&[&RESPONSE[..], &["Alt-Svc: h3=\":443\""]].concat());
     let proxy = Proxy::start(&origin, "mode = 'observe'");
     let reply = proxy.get("/", &REQUEST);
-    let seen = origin.next();
+    let received = origin.next_request();
     for line in RESPONSE {
         assert!(reply.field(line.split_once(':').unwrap().0).is_some(), "{line}");
     }
-    assert!(REQUEST.iter().all(|(name, _)| seen.field(name).is_some()));
+    assert!(REQUEST.iter().all(|(name, _)| received.field(name).is_some()));
     assert_eq!(reply.field("alt-svc").as_deref(), Some("h3=\":443\""));
 }
 
@@ -91,7 +91,7 @@ fn alternative_service_fields_are_removed_and_earlier_ones_cleared() {
         "Onion-Location: http://shop.onion/",
     ]);
     let proxy = Proxy::start(&origin, "");
-    for cookie in ["a=1".to_owned(), all()] {
+    for cookie in ["a=1".to_owned(), full_consent()] {
         let reply = proxy.get("/", &[("Alt-Used", "origin.test"), ("Cookie", &cookie)]);
         assert_eq!(reply.values("alt-svc"), ["clear"]);
         assert_eq!(
@@ -99,20 +99,20 @@ fn alternative_service_fields_are_removed_and_earlier_ones_cleared() {
             (None, None)
         );
         assert_eq!(reply.field("cache-control"), None, "the same for every visitor");
-        assert_eq!(origin.next().field("alt-used"), None);
+        assert_eq!(origin.next_request().field("alt-used"), None);
     }
     let keep = Proxy::start(&origin, "technologies.alternative_services = 'keep'");
     let reply = keep.get("/", &[("Alt-Used", "origin.test")]);
     assert!(reply.field("alt-svc").unwrap().starts_with("h3="));
-    assert_eq!(origin.next().field("alt-used").as_deref(), Some("origin.test"));
+    assert_eq!(origin.next_request().field("alt-used").as_deref(), Some("origin.test"));
 }
 
 #[test]
 fn redirects_to_the_upstream_use_the_requested_host() {
-    let origin = Origin::scripted(|seen, stream| {
+    let origin = Origin::scripted(|received, stream| {
         use std::io::Write;
         let own = stream.local_addr().unwrap();
-        let field = match seen.line.split(' ').nth(1).unwrap() {
+        let field = match received.line.split(' ').nth(1).unwrap() {
             "/location" => format!("Location: http://{own}/next?a=b#c"),
             "/localhost" => format!("Location: http://localhost:{}/next", own.port()),
             "/content-location" => format!("Content-Location: //{own}/next"),
@@ -153,28 +153,32 @@ fn request_trailers_follow_the_rules_of_the_head() {
         let toml = format!("mode = '{mode}'\n[consent]\nforward_header = 'X-Consent'");
         let proxy = Proxy::start(&origin, &toml);
         let forbidden = "Cookie, X-Consent, X_Consent, X-Forwarded-For, X_Forwarded_For, Forwarded, X-Real-IP, Sec-CH-UA-Model";
-        let mut visitor = proxy.visit();
+        let mut client = proxy.connect();
         // The connection can still be used after each response.
         for (names, expected) in [
             (format!("X-Checksum, {forbidden}"), &["x-checksum: necessary,targeting=1"][..]),
             (forbidden.to_owned(), &[]),
             ("X-Checksum".to_owned(), &["x-checksum: necessary,targeting=1"]),
         ] {
-            visitor.send(&request(
+            client.send(&request(
                 "POST",
                 "/",
-                &[("Transfer-Encoding", "chunked"), ("Trailer", &names), ("Cookie", &consent(""))],
+                &[
+                    ("Transfer-Encoding", "chunked"),
+                    ("Trailer", &names),
+                    ("Cookie", &consent_cookie("")),
+                ],
             ));
             let trailers: String = names
                 .split(", ")
                 .map(|name| format!("{name}: necessary,targeting=1\r\n"))
                 .collect();
-            visitor.send(format!("2\r\nab\r\n0\r\n{trailers}\r\n").as_bytes());
-            assert_eq!(visitor.reply("POST").text(), "ok");
-            let seen = origin.next();
-            assert_eq!(seen.body, b"ab");
+            client.send(format!("2\r\nab\r\n0\r\n{trailers}\r\n").as_bytes());
+            assert_eq!(client.reply("POST").text(), "ok");
+            let received = origin.next_request();
+            assert_eq!(received.body, b"ab");
             let reached: Vec<String> =
-                seen.trailers.iter().map(|line| line.to_lowercase()).collect();
+                received.trailers.iter().map(|line| line.to_lowercase()).collect();
             assert_eq!(reached, expected, "{mode} {names}");
         }
     }
@@ -182,7 +186,7 @@ fn request_trailers_follow_the_rules_of_the_head() {
 
 #[test]
 fn response_trailers_follow_the_rules_of_the_head() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Set-Cookie2, NEL, Accept-CH\r\nTransfer-Encoding: chunked\r\n\r\n\
          2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie2: a=1\r\nNEL: {}\r\nAccept-CH: DPR\r\n\r\n",
     );
@@ -216,6 +220,6 @@ fn stripped_responses_are_not_shared_by_any_cache() {
         let uncacheable = ["no-store", "no-cache"].iter().any(|word| value.contains(word));
         assert!(uncacheable || value == "0", "{name}: {value}");
     }
-    let kept = proxy.get("/", &[("Cookie", &all())]);
+    let kept = proxy.get("/", &[("Cookie", &full_consent())]);
     assert!(targeted.iter().all(|name| kept.field(name).unwrap() == "public, max-age=600"));
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{Origin, Proxy, all, consent, run};
+use crate::support::{Origin, Proxy, consent_cookie, full_consent, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const OLD: &str = "0123456789abcdef0123456789abcdef";
@@ -26,7 +26,7 @@ fn keys(folder: &Path, text: &str) -> String {
 #[test]
 fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
     let folder = tempfile::tempdir().unwrap();
-    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_fbp=1"]);
     let key = keys(folder.path(), OLD);
     for (default, source) in [("deny", "consentry"), ("allow", "consentry"), ("allow", "auto")] {
         let proxy =
@@ -49,7 +49,7 @@ fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
             &other,
             &unsigned,
             &empty,
-            &all(),
+            &full_consent(),
             "consentry=junk",
             "consentry=",
         ] {
@@ -60,10 +60,12 @@ fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
             }
         }
         // A refusal from before the key still counts, and so does a refusal beside a forged cookie.
-        assert_eq!(passing(&consent("")), 0);
+        assert_eq!(passing(&consent_cookie("")), 0);
         let reply = proxy.post("/.consentry/", "choice=reject", &[]);
         let refused = reply.set_cookies()[0].split(';').next().unwrap().to_owned();
-        for both in [format!("{}; {refused}", all()), format!("{refused}; {}", all())] {
+        for both in
+            [format!("{}; {refused}", full_consent()), format!("{refused}; {}", full_consent())]
+        {
             assert_eq!(passing(&both), 0, "{default} {both}");
         }
         let unsigned_metric = "consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"unsigned\"}";
@@ -74,7 +76,7 @@ fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
 #[test]
 fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
     let folder = tempfile::tempdir().unwrap();
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     let toml = keys(folder.path(), OLD);
     let (one, two) = (Proxy::start(&origin, &toml), Proxy::start(&origin, &toml));
     let passing =
@@ -115,7 +117,7 @@ fn the_commands_use_the_signing_key_and_check_explains_it() {
     let path = config(&toml);
     let (code, signed, error) = run(&["cookie", "--config", &path, "--allow", "analytics"], "");
     assert_eq!((code, error.as_str()), (0, ""));
-    let (signed, unsigned) = (signed.trim_end(), consent("analytics"));
+    let (signed, unsigned) = (signed.trim_end(), consent_cookie("analytics"));
     for (cookie, decided) in [(signed, true), (&unsigned, false)] {
         let (_, out, _) = run(&["consent", "--config", &path, cookie], "");
         let said: Value = serde_json::from_str(&out).unwrap();
@@ -157,11 +159,11 @@ fn an_origin_cannot_set_or_delete_the_consent_cookie() {
     };
     let kept =
         ["session=1; HttpOnly", "__Host-consentry=1; Secure; Path=/", "xconsentry=1", "=token"];
-    let forged = lines(&all());
+    let forged = lines(&full_consent());
     let set: Vec<&str> = forged.iter().map(String::as_str).chain(kept).collect();
-    let origin = Origin::setting(&set);
+    let origin = Origin::setting_cookies(&set);
     let proxy = Proxy::start(&origin, "unclassified = 'allow'");
-    for cookies in ["", &all(), &consent("")] {
+    for cookies in ["", &full_consent(), &consent_cookie("")] {
         assert_eq!(proxy.get("/", &[("Cookie", cookies)]).set_cookies(), kept, "{cookies}");
     }
     // Observe mode changes nothing. If another tool decides, the name is an ordinary one.
@@ -173,7 +175,7 @@ fn an_origin_cannot_set_or_delete_the_consent_cookie() {
 
 #[test]
 fn a_granting_choice_needs_user_activation_if_the_browser_reports_it() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "centre.api = true");
     let chromium = ("User-Agent", "Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36");
     let clicked = [chromium, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-User", "?1")];
@@ -206,7 +208,7 @@ fn a_granting_choice_needs_user_activation_if_the_browser_reports_it() {
 #[test]
 fn rate_limits_apply_to_posts_but_not_to_reads_of_the_consent_ui() {
     let folder = tempfile::tempdir().unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(
         &origin,
         &format!(
@@ -248,7 +250,7 @@ fn receipt_files_are_private_and_have_the_time_of_the_server() {
         "[receipts]\nurl = 'sqlite:{0}/r.db'\nspool = '{0}/spool'\n",
         folder.path().display()
     );
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &format!("{receipts}[centre]\nbridge = true\n"));
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let body = format!("{{\"granted\":[\"social\"],\"time\":{}}}", now - 86_400);
@@ -275,7 +277,7 @@ fn receipt_files_are_private_and_have_the_time_of_the_server() {
 #[test]
 fn stars_and_braces_in_observed_names_never_become_wildcards_in_suggestions() {
     let pixel = "HTTP/1.1 204 No Content\r\nSet-Cookie: a*=1; Max-Age=60\r\nSet-Cookie: *b_8f14e45fceea=1\r\nSet-Cookie: {word}=1\r\nSet-Cookie: _{=1\r\nSet-Cookie: plain_one=1\r\n\r\n";
-    let origin = Origin::answering(pixel);
+    let origin = Origin::responding(pixel);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[("Cookie", "sent*=1; _*=2; **=3; sess_8f14e45fceea=4")]);
     for path in ["/pix*el", "/pix{word}el"] {

@@ -13,9 +13,9 @@ fn report(proxy: &Proxy, body: &str, site: &str) -> Reply {
     ];
     let mut message = request("POST", "/.consentry/held-back", &fields);
     message.extend_from_slice(body.as_bytes());
-    let mut visitor = proxy.visit();
-    visitor.send(&message);
-    visitor.reply("POST")
+    let mut client = proxy.connect();
+    client.send(&message);
+    client.reply("POST")
 }
 
 fn items(proxy: &Proxy) -> Vec<String> {
@@ -32,7 +32,7 @@ fn items(proxy: &Proxy) -> Vec<String> {
 #[test]
 fn guard_reports_are_recorded_and_their_unclassified_names_suggested() {
     let page = "<!doctype html><body><img src='https://ad.doubleclick.net/a.gif'>";
-    let origin = Origin::answering(format!(
+    let origin = Origin::responding(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
         page.len()
     ));
@@ -69,7 +69,7 @@ fn guard_reports_are_recorded_and_their_unclassified_names_suggested() {
 
 #[test]
 fn reports_are_same_origin_only_and_bounded() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, GUARD);
     for (body, site, status) in [
         (r#"{"cookies":["a"]}"#, "cross-site", 403),

@@ -14,12 +14,12 @@ const TRACKED: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2
 fn first(bytes: impl Into<Vec<u8>>) -> Origin {
     let bytes = bytes.into();
     let count = AtomicUsize::new(0);
-    Origin::scripted(move |seen, stream| {
+    Origin::scripted(move |received, stream| {
         let answer: &[u8] = match count.fetch_add(1, Relaxed) {
             0 => &bytes,
             _ => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
         };
-        stream.write_all(answer).is_ok() && !seen.line.contains("/close")
+        stream.write_all(answer).is_ok() && !received.line.contains("/close")
     })
 }
 
@@ -36,13 +36,13 @@ fn bytes_after_a_response_never_answer_the_next_request() {
     ] {
         let origin = first(bytes.clone());
         let proxy = Proxy::start(&origin, "");
-        let mut visitor = proxy.visit();
-        visitor.send(&request("GET", "/one", &[]));
-        let one = visitor.reply("GET");
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/one", &[]));
+        let one = client.reply("GET");
         assert!(one.set_cookies().is_empty() && one.text().len() <= 2, "{bytes}: {one:?}");
         for _ in 0..3 {
-            visitor.send(&request("GET", "/next", &[]));
-            let next = visitor.reply("GET");
+            client.send(&request("GET", "/next", &[]));
+            let next = client.reply("GET");
             assert_eq!((next.status, next.text().as_str()), (200, "good"), "{bytes}");
         }
     }
@@ -93,11 +93,11 @@ fn truncated_and_malformed_bodies_are_aborted() {
             false
         });
         let proxy = Proxy::start(&origin, "");
-        let mut visitor = proxy.visit();
-        visitor.send(&request("GET", "/", &[]));
-        let reply = visitor.reply("GET");
-        assert!(!reply.complete, "{bytes:?} came whole: {reply:?}");
-        visitor.closed();
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/", &[]));
+        let reply = client.reply("GET");
+        assert!(!reply.complete, "{bytes:?} is complete: {reply:?}");
+        client.closed();
         proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
     }
 }
@@ -107,12 +107,12 @@ fn cookies_of_interim_responses_are_always_filtered() {
     let interim = "HTTP/1.1 103 Early Hints\r\nSet-Cookie: _ga=1\r\nLink: </a>\r\n\r\n";
     let origin = first(format!("{}{TRACKED}", interim.repeat(500)));
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
-    let mut reply = visitor.head();
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[]));
+    let mut reply = client.head();
     while reply.status == 103 {
         assert_eq!((reply.field("link").as_deref(), reply.set_cookies()), (Some("</a>"), vec![]));
-        reply = visitor.head();
+        reply = client.head();
     }
     assert_eq!((reply.status, reply.set_cookies()), (200, vec![]));
     // An endless series counts as a head that never arrives.
@@ -121,11 +121,11 @@ fn cookies_of_interim_responses_are_always_filtered() {
         false
     });
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[]));
     let mut status = 103;
     while status == 103 {
-        status = visitor.head().status;
+        status = client.head().status;
     }
     assert_eq!(status, 504);
     assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
@@ -181,7 +181,7 @@ fn a_decompression_bomb_streams_without_buffering() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
         packed.len()
     );
-    let origin = Origin::answering([head.into_bytes(), packed].concat());
+    let origin = Origin::responding([head.into_bytes(), packed].concat());
     let proxy = Proxy::start(&origin, "[banner]\nenabled = true\n[page]\nguard = true");
     let reply = proxy.get("/", &[("Accept", "text/html"), ("Accept-Encoding", "gzip")]);
     assert!(reply.status == 200 && reply.complete, "{}", reply.status);
@@ -191,20 +191,20 @@ fn a_decompression_bomb_streams_without_buffering() {
 #[test]
 fn a_half_closed_origin_gives_502_before_its_response_and_no_error_after_it() {
     for after in [false, true] {
-        let origin = Origin::scripted(move |seen, stream| {
-            let answers = after || seen.line.contains("/next");
+        let origin = Origin::scripted(move |received, stream| {
+            let answers = after || received.line.contains("/next");
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
             let written = !answers || stream.write_all(answer).is_ok();
             // It continues to read: only its write side is closed.
             written && stream.shutdown(Shutdown::Write).is_ok()
         });
         let proxy = Proxy::start(&origin, "");
-        let mut visitor = proxy.visit();
-        visitor.send(&request("POST", "/one", &[("Content-Length", "0")]));
-        assert_eq!(visitor.reply("POST").status, if after { 200 } else { 502 });
+        let mut client = proxy.connect();
+        client.send(&request("POST", "/one", &[("Content-Length", "0")]));
+        assert_eq!(client.reply("POST").status, if after { 200 } else { 502 });
         for _ in 0..3 {
-            visitor.send(&request("GET", "/next", &[]));
-            assert_eq!(visitor.reply("GET").text(), "good", "after an answer: {after}");
+            client.send(&request("GET", "/next", &[]));
+            assert_eq!(client.reply("GET").text(), "good", "after a response: {after}");
         }
     }
 }

@@ -7,14 +7,14 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// The reply to these bytes on a new connection.
 fn reply(proxy: &Proxy, bytes: &[u8]) -> Reply {
-    let mut client = proxy.visit();
+    let mut client = proxy.connect();
     client.send(bytes);
     client.reply("GET")
 }
 
 #[test]
 fn invalid_hosts_and_ports_are_rejected() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for host in [
         "a;Secure",
@@ -61,7 +61,7 @@ fn invalid_hosts_and_ports_are_rejected() {
             assert_eq!(reply(&proxy, line.as_bytes()).status, 400, "{target} {fields}");
         }
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     for host in [
         "shop.example",
         "SHOP.example:8080",
@@ -78,13 +78,13 @@ fn invalid_hosts_and_ports_are_rejected() {
         "a:",
     ] {
         assert_eq!(proxy.get("/", &[("Host", host)]).status, 200, "{host}");
-        assert_eq!(origin.next().field("host").as_deref(), Some(host));
+        assert_eq!(origin.next_request().field("host").as_deref(), Some(host));
     }
 }
 
 #[test]
 fn request_targets_have_the_form_required_by_the_method() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for line in [
         "GET http://shop.example#x",
@@ -110,7 +110,7 @@ fn request_targets_have_the_form_required_by_the_method() {
     ] {
         let bytes = format!("{line} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
         assert_eq!(reply(&proxy, bytes.as_bytes()).status, 400, "{line}");
-        assert!(origin.saw_nothing(), "{line}");
+        assert!(origin.received_nothing(), "{line}");
     }
     for (line, expected) in [
         ("GET http://www.example:8080/a?b", "GET /a?b"),
@@ -121,43 +121,47 @@ fn request_targets_have_the_form_required_by_the_method() {
     ] {
         let bytes = format!("{line} HTTP/1.1\r\nHost: other.example\r\n\r\n");
         assert_eq!(reply(&proxy, bytes.as_bytes()).status, 200, "{line}");
-        let seen = origin.next();
-        assert_eq!(seen.line, format!("{expected} HTTP/1.1"), "{line}");
-        assert_eq!(seen.field("host").as_deref(), Some("www.example:8080"), "{line}");
-        assert_eq!(seen.field("x-forwarded-host").as_deref(), Some("www.example:8080"), "{line}");
+        let received = origin.next_request();
+        assert_eq!(received.line, format!("{expected} HTTP/1.1"), "{line}");
+        assert_eq!(received.field("host").as_deref(), Some("www.example:8080"), "{line}");
+        assert_eq!(
+            received.field("x-forwarded-host").as_deref(),
+            Some("www.example:8080"),
+            "{line}"
+        );
     }
     for (path, expected) in [("/#x", "/"), ("/a?b#c", "/a?b")] {
         assert_eq!(proxy.get(path, &[]).status, 200, "{path}");
-        assert_eq!(origin.next().line, format!("GET {expected} HTTP/1.1"));
+        assert_eq!(origin.next_request().line, format!("GET {expected} HTTP/1.1"));
     }
     assert_eq!(reply(&proxy, &request("OPTIONS", "*", &[])).status, 200);
-    assert_eq!(origin.next().line, "OPTIONS * HTTP/1.1");
+    assert_eq!(origin.next_request().line, "OPTIONS * HTTP/1.1");
 }
 
 #[test]
 fn url_fragments_are_detected_in_every_request_of_a_connection() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let mut client = proxy.visit();
+    let mut client = proxy.connect();
     for path in ["/", "/a?b"] {
         client.send(&request("GET", path, &[("X-Colour", "#fff")]));
         assert_eq!(client.reply("GET").status, 200);
-        origin.next();
+        origin.next_request();
     }
     client.send(&request("POST", "/", &[("Content-Length", "6")]));
     client.send(b"#body\n");
     assert_eq!(client.reply("POST").status, 200);
-    origin.next();
+    origin.next_request();
     // In parts.
     client.send(b"GET http://shop.example/a");
     client.send(b"#b HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert_eq!(client.reply("GET").status, 400);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn hosts_cannot_inject_attributes_into_a_deletion() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for host in
         ["victim.example;Secure", "a.b.victim.example;HttpOnly", "victim.example;Domain=example"]
@@ -178,7 +182,8 @@ fn hosts_cannot_inject_attributes_into_a_deletion() {
 
 #[test]
 fn configured_hosts_match_every_spelling_in_a_request() {
-    let (named, other) = (Origin::setting(&["named=1; Path=/"]), Origin::setting(&["other=1"]));
+    let (named, other) =
+        (Origin::setting_cookies(&["named=1; Path=/"]), Origin::setting_cookies(&["other=1"]));
     let site = |hosts: &str, origin: &Origin| {
         format!(
             "[[site]]\nhosts = [{hosts}]\nupstream = \"{}\"\nunclassified = 'allow'\n",

@@ -10,7 +10,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::support::{Origin, Proxy, consent};
+use crate::support::{Origin, Proxy, consent_cookie};
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;
 
@@ -36,10 +36,10 @@ fn cookies(response: &Response<Incoming>) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn split_cookie_fields_are_filtered_over_http_2() {
-    let origin = Origin::setting(&["sessionid=1", "_ga=1", "_fbp=1"]);
+    let origin = Origin::setting_cookies(&["sessionid=1", "_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
-    let consent = consent("analytics");
+    let consent = consent_cookie("analytics");
     let request = get("/a?b")
         .header("cookie", "PHPSESSID=1")
         .header("cookie", "_fbp=2")
@@ -50,17 +50,17 @@ async fn split_cookie_fields_are_filtered_over_http_2() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(cookies(&response), ["sessionid=1", "_ga=1"]);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
-    let seen = origin.next();
-    assert_eq!(seen.line, "GET /a?b HTTP/1.1");
-    assert_eq!(seen.field("host").as_deref(), Some("shop.example"));
-    assert_eq!(seen.field("cookie"), Some(format!("PHPSESSID=1; {consent}; _ga=3")));
-    assert_eq!(seen.field("via").as_deref(), Some("2.0 consentry"));
-    assert_eq!(seen.field("te").as_deref(), Some("trailers"));
+    let received = origin.next_request();
+    assert_eq!(received.line, "GET /a?b HTTP/1.1");
+    assert_eq!(received.field("host").as_deref(), Some("shop.example"));
+    assert_eq!(received.field("cookie"), Some(format!("PHPSESSID=1; {consent}; _ga=3")));
+    assert_eq!(received.field("via").as_deref(), Some("2.0 consentry"));
+    assert_eq!(received.field("te").as_deref(), Some("trailers"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_maximum_number_of_browser_cookies_passes_in_separate_fields() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
     let crumbs: Vec<String> = (0..180).map(|number| format!("PHPSESSID={number}")).collect();
@@ -69,18 +69,18 @@ async fn the_maximum_number_of_browser_cookies_passes_in_separate_fields() {
             crumbs.iter().fold(get("/"), |request, crumb| request.header("cookie", crumb));
         let response = sender.send_request(request.body(empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(origin.next().field("cookie"), Some(crumbs.join("; ")));
+        assert_eq!(origin.next_request().field("cookie"), Some(crumbs.join("; ")));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_run_concurrently_and_bodies_pass_complete() {
-    let origin = Origin::scripted(|seen, stream| {
-        let length = seen.body.len();
+    let origin = Origin::scripted(|received, stream| {
+        let length = received.body.len();
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: keep-alive\r\nKeep-Alive: x\r\n\r\n"
         );
-        stream.write_all(head.as_bytes()).is_ok() && stream.write_all(&seen.body).is_ok()
+        stream.write_all(head.as_bytes()).is_ok() && stream.write_all(&received.body).is_ok()
     });
     let proxy = Arc::new(Proxy::start(&origin, ""));
     let sender = connect(&proxy).await;
@@ -101,7 +101,7 @@ async fn streams_run_concurrently_and_bodies_pass_complete() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trailers_pass_in_both_directions_with_cookies_filtered() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nTrailer: grpc-status\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\nSet-Cookie: _ga=1\r\n\r\n",
     );
     let proxy = Proxy::start(&origin, "");
@@ -115,12 +115,12 @@ async fn trailers_pass_in_both_directions_with_cookies_filtered() {
     let body = response.into_body().collect().await.unwrap();
     let trailers = body.trailers().expect("trailers");
     assert_eq!((trailers.len(), trailers["grpc-status"].to_str().unwrap()), (1, "0"));
-    assert_eq!(origin.next().body, b"abc");
+    assert_eq!(origin.next_request().body, b"abc");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_fields_get_431_and_connect_gets_405() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
     let mut many = get("/");
@@ -133,13 +133,13 @@ async fn too_many_fields_get_431_and_connect_gets_405() {
     let connect = Request::builder().method("CONNECT").uri("a.example:443").body(empty()).unwrap();
     let response = sender.send_request(connect).await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_reset_cancels_only_its_request() {
-    let origin = Origin::scripted(|seen, stream| {
-        if seen.line.starts_with("GET /slow") {
+    let origin = Origin::scripted(|received, stream| {
+        if received.line.starts_with("GET /slow") {
             let _ = std::io::Read::read(stream, &mut [0; 1]);
             return false;
         }
@@ -149,10 +149,10 @@ async fn a_stream_reset_cancels_only_its_request() {
     let mut sender = connect(&proxy).await;
     let slow = sender.send_request(get("/slow").body(empty()).unwrap());
     let slow = tokio::spawn(slow);
-    tokio::task::block_in_place(|| origin.next());
+    tokio::task::block_in_place(|| origin.next_request());
     slow.abort();
     let _ = slow.await;
-    tokio::task::block_in_place(|| origin.next_closed());
+    tokio::task::block_in_place(|| origin.next_closed_connection());
     let response = sender.send_request(get("/fast").body(empty()).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
@@ -162,16 +162,16 @@ async fn a_drain_lets_streams_finish() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {
-        let _ = wait.lock().unwrap().recv_timeout(crate::support::PATIENCE);
+        let _ = wait.lock().unwrap().recv_timeout(crate::support::TIMEOUT);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_ok()
     });
     let mut proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
     let response = tokio::spawn(sender.send_request(get("/").body(empty()).unwrap()));
-    tokio::task::block_in_place(|| origin.next());
+    tokio::task::block_in_place(|| origin.next_request());
     proxy.signal("TERM");
     go.send(()).unwrap();
     let response = response.await.unwrap().unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
-    assert!(proxy.ended().success());
+    assert!(proxy.exit_status().success());
 }

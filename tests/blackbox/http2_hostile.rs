@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Origin, PATIENCE, Proxy};
+use crate::support::{Origin, Proxy, TIMEOUT};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 pub const DATA: u8 = 0;
@@ -78,7 +78,7 @@ pub struct Connection(pub TcpStream);
 impl Connection {
     pub fn open(proxy: &Proxy) -> Self {
         let mut stream = TcpStream::connect(proxy.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
         Self(stream)
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Reads until the proxy ends the stream or the connection.
-    fn refused(&mut self, stream: u32, shown: &str) {
+    fn expect_rejection(&mut self, stream: u32, shown: &str) {
         loop {
             match self.next() {
                 None | Some((GOAWAY, ..)) => return,
@@ -111,7 +111,7 @@ impl Connection {
     }
 
     /// The next frame. `Some(None)` if none starts within the read timeout, `None` at the end of the connection.
-    pub fn next_or_silence(&mut self) -> Option<Option<(u8, u8, u32, Vec<u8>)>> {
+    pub fn try_next(&mut self) -> Option<Option<(u8, u8, u32, Vec<u8>)>> {
         match self.0.peek(&mut [0]) {
             Ok(0) => None,
             Ok(_) => self.next().map(Some),
@@ -122,7 +122,7 @@ impl Connection {
 
     /// The status of the response: 200, 431, or 0 for any other.
     fn status(&mut self, stream: u32) -> u16 {
-        let head = self.answered(stream);
+        let head = self.response_head(stream);
         match head.as_slice() {
             // Indexed, or `:status` with the Huffman-coded text "431" (RFC 7541 sections 6.1, 6.2 and 5.2).
             [0x88, ..] => 200,
@@ -132,22 +132,22 @@ impl Connection {
     }
 
     /// Waits for a response head.
-    pub fn answered(&mut self, stream: u32) -> Vec<u8> {
+    pub fn response_head(&mut self, stream: u32) -> Vec<u8> {
         loop {
             match self.next() {
                 Some((HEADERS, _, of, head)) if of == stream => return head,
                 Some(_) => {}
-                None => panic!("stream {stream} is not answered"),
+                None => panic!("no response on stream {stream}"),
             }
         }
     }
 
-    /// Whether a request is answered with 200.
+    /// Whether a request gets 200.
     fn is_served(&mut self, stream: u32) -> bool {
         self.is_served_at(stream, "/well")
     }
 
-    /// Whether a request for a path is answered with 200.
+    /// Whether a request for a path gets 200.
     pub fn is_served_at(&mut self, stream: u32, path: &str) -> bool {
         let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&get(path)));
         if !self.send(&request) {
@@ -167,7 +167,7 @@ impl Connection {
 
 #[test]
 fn malformed_requests_never_reach_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let with = |more: &[(&'static str, &str)]| {
         let mut fields = get("/");
@@ -223,16 +223,16 @@ fn malformed_requests_never_reach_the_origin() {
         let shown = format!("{fields:?}");
         let mut connection = Connection::open(&proxy);
         connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
-        connection.refused(1, &shown);
-        if let Some(seen) = origin.next_if_any() {
-            panic!("{shown} reached the origin as {seen:?}");
+        connection.expect_rejection(1, &shown);
+        if let Some(received) = origin.try_next_request() {
+            panic!("{shown} reached the origin as {received:?}");
         }
     }
 }
 
 #[test]
 fn a_request_body_of_the_wrong_length_is_an_error() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for (length, body) in [("5", &b"abc"[..]), ("2", b"abc")] {
         let mut connection = Connection::open(&proxy);
@@ -241,26 +241,26 @@ fn a_request_body_of_the_wrong_length_is_an_error() {
         fields.push(("content-length", length.to_owned()));
         connection.send(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
         connection.send(&frame(DATA, END_STREAM, 1, body));
-        connection.refused(1, length);
-        assert!(origin.saw_nothing(), "{length}");
+        connection.expect_rejection(1, length);
+        assert!(origin.received_nothing(), "{length}");
     }
 }
 
 #[test]
 fn the_forwarded_host_is_always_the_authority() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
     let mut fields = get("/");
     fields.push(("host", "other.example".to_owned()));
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
-    let seen = origin.next();
-    assert_eq!(seen.field("host").as_deref(), Some("shop.example"));
+    let received = origin.next_request();
+    assert_eq!(received.field("host").as_deref(), Some("shop.example"));
 }
 
 /// Sends a flood until the proxy ends the connection or has accepted 20,000 messages. Asserts that other clients are
 /// served and that peak memory grows by less than 64 MiB.
-fn survives(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
+fn assert_survives_flood(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
     let before = proxy.peak_kib();
     let mut connection = Connection::open(proxy);
     connection.0.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -269,43 +269,45 @@ fn survives(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
             break;
         }
     }
-    assert!(Connection::open(proxy).is_served(1), "{what}: others are not served");
-    let grown = proxy.peak_kib().saturating_sub(before);
-    assert!(grown < 64 * 1024, "{what}: {grown} KiB more");
+    assert!(Connection::open(proxy).is_served(1), "{what}: other clients are not served");
+    let growth = proxy.peak_kib().saturating_sub(before);
+    assert!(growth < 64 * 1024, "{what}: {growth} KiB more");
 }
 
 #[test]
 fn frame_floods_do_not_exhaust_memory_or_starve_other_connections() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let request = block(&get("/flood"));
-    survives(&proxy, "rapid reset", |number| {
+    assert_survives_flood(&proxy, "rapid reset", |number| {
         let stream = number * 2 + 1;
         let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
         [frame(HEADERS, END_STREAM | END_HEADERS, stream, &request), reset].concat()
     });
-    survives(&proxy, "PING", |_| frame(PING, 0, 0, &[0; 8]));
-    survives(&proxy, "SETTINGS", |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]));
-    survives(&proxy, "WINDOW_UPDATE", |_| frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
-    survives(&proxy, "empty DATA", |number| match number {
+    assert_survives_flood(&proxy, "PING", |_| frame(PING, 0, 0, &[0; 8]));
+    assert_survives_flood(&proxy, "SETTINGS", |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]));
+    assert_survives_flood(&proxy, "WINDOW_UPDATE", |_| {
+        frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())
+    });
+    assert_survives_flood(&proxy, "empty DATA", |number| match number {
         0 => frame(HEADERS, END_HEADERS, 1, &request),
         _ => frame(DATA, 0, 1, &[]),
     });
     let long = block(&[("x-long", "y".repeat(8000))]);
-    survives(&proxy, "CONTINUATION", |number| match number {
+    assert_survives_flood(&proxy, "CONTINUATION", |number| match number {
         0 => frame(HEADERS, END_STREAM, 1, &request),
         _ => frame(CONTINUATION, 0, 1, &long),
     });
-    survives(&proxy, "empty CONTINUATION", |number| match number {
+    assert_survives_flood(&proxy, "empty CONTINUATION", |number| match number {
         0 => frame(HEADERS, END_STREAM, 1, &request),
         _ => frame(CONTINUATION, 0, 1, &[]),
     });
-    survives(&proxy, "unknown frames", |_| frame(0xbb, 0, 0, &[0; 1000]));
+    assert_survives_flood(&proxy, "unknown frames", |_| frame(0xbb, 0, 0, &[0; 1000]));
 }
 
 #[test]
 fn a_field_repeated_by_index_a_thousand_times_is_too_large() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
     let mut fields = block(&get("/bomb"));
@@ -314,14 +316,14 @@ fn a_field_repeated_by_index_a_thousand_times_is_too_large() {
     fields.extend([b'y'; 4000]);
     fields.extend([0xbe; 4000]);
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields));
-    connection.refused(1, "an HPACK bomb");
-    assert!(origin.saw_nothing());
+    connection.expect_rejection(1, "an HPACK bomb");
+    assert!(origin.received_nothing());
     assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
 }
 
 #[test]
 fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     // One table entry, then references to it: the dynamic table makes the attack cheap.
     let bomb = |cell: &[u8], references: usize| {
@@ -348,7 +350,7 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
         connection.status(1)
     };
     assert_eq!(crumbs(401), 431);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert_eq!(crumbs(400), 200);
     let field = |count: usize| vec!["a=1"; count].join("; ");
     assert_eq!(proxy.get("/", &[("Cookie", &field(400))]).status, 200);
@@ -363,7 +365,7 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
 
 #[test]
 fn invalid_frames_close_the_connection() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for bytes in [
         [255; 64].to_vec(),
@@ -380,7 +382,7 @@ fn invalid_frames_close_the_connection() {
     ] {
         let mut connection = Connection::open(&proxy);
         connection.send(&bytes);
-        connection.refused(u32::MAX, "no frames");
-        assert!(origin.saw_nothing(), "{}", bytes.escape_ascii());
+        connection.expect_rejection(u32::MAX, "no frames");
+        assert!(origin.received_nothing(), "{}", bytes.escape_ascii());
     }
 }

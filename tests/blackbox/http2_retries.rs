@@ -13,14 +13,14 @@ use crate::http2_hostile::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
     block, frame, next_frame,
 };
-use crate::support::{PATIENCE, Proxy, request};
+use crate::support::{Proxy, TIMEOUT, request};
 
 const ACK: u8 = 1;
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
 
 /// The part of a request that an upstream has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct ReceivedRequest {
     /// The index of the connection.
     connection: usize,
     stream: u32,
@@ -28,30 +28,30 @@ struct Seen {
     ended: bool,
 }
 
-type Answer = Box<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
+type Script = Box<dyn Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync>;
 
-/// An upstream that answers requests with scripted frames, and reports the requests.
+/// An upstream that responds with scripted frames, and reports the requests.
 struct Upstream {
     address: SocketAddr,
-    seen: Mutex<Receiver<Seen>>,
+    requests: Mutex<Receiver<ReceivedRequest>>,
 }
 
 impl Upstream {
-    fn start(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    fn start(script: impl Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, seen) = channel();
-        let answer: Arc<Answer> = Arc::new(Box::new(answer));
+        let (request_sender, received) = channel();
+        let script: Arc<Script> = Arc::new(Box::new(script));
         let count = AtomicUsize::new(0);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, answer, tell) =
-                    (stream.unwrap(), Arc::clone(&answer), tell.clone());
+                let (mut stream, script, request_sender) =
+                    (stream.unwrap(), Arc::clone(&script), request_sender.clone());
                 let connection = count.fetch_add(1, Relaxed);
-                thread::spawn(move || serve(&mut stream, connection, &answer, &tell));
+                thread::spawn(move || serve(&mut stream, connection, &script, &request_sender));
             }
         });
-        Self { address, seen: Mutex::new(seen) }
+        Self { address, requests: Mutex::new(received) }
     }
 
     fn proxy(&self, more: &str) -> Proxy {
@@ -63,23 +63,29 @@ impl Upstream {
 
     /// Waits for a PING on this connection.
     fn wait_for_ping(&self, connection: usize) {
-        let seen = self.seen.lock().unwrap();
-        let ping = |seen: Seen| seen.connection == connection && seen.body == "PING";
-        while !ping(seen.recv_timeout(PATIENCE).unwrap()) {}
+        let received = self.requests.lock().unwrap();
+        let ping = |received: ReceivedRequest| {
+            received.connection == connection && received.body == "PING"
+        };
+        while !ping(received.recv_timeout(TIMEOUT).unwrap()) {}
     }
 
     /// Connection and body of each complete request so far.
-    fn whole(&self) -> Vec<(usize, String)> {
-        let seen = self.seen.lock().unwrap();
-        seen.try_iter().filter(|seen| seen.ended).map(|seen| (seen.connection, seen.body)).collect()
+    fn complete_requests(&self) -> Vec<(usize, String)> {
+        let received = self.requests.lock().unwrap();
+        received
+            .try_iter()
+            .filter(|received| received.ended)
+            .map(|received| (received.connection, received.body))
+            .collect()
     }
 }
 
 fn serve(
     stream: &mut TcpStream,
     connection: usize,
-    answer: &Answer,
-    tell: &Sender<Seen>,
+    script: &Script,
+    request_sender: &Sender<ReceivedRequest>,
 ) -> Option<()> {
     stream.read_exact(&mut [0; 24]).ok()?;
     // A window of 1 MiB for each stream and for the connection.
@@ -87,24 +93,32 @@ fn serve(
     let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
     stream.write_all(&frame(SETTINGS, 0, 0, &settings)).ok()?;
     stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &window.to_be_bytes())).ok()?;
-    let mut requests = HashMap::<u32, Seen>::new();
+    let mut requests = HashMap::<u32, ReceivedRequest>::new();
     while let Some((kind, flags, of, payload)) = next_frame(stream) {
         match kind {
             SETTINGS if flags & ACK == 0 => {
                 stream.write_all(&frame(SETTINGS, ACK, 0, &[])).ok()?;
             }
             HEADERS | DATA => {
-                let new = Seen { connection, stream: of, body: String::new(), ended: false };
-                let seen = requests.entry(of).or_insert(new);
+                let new =
+                    ReceivedRequest { connection, stream: of, body: String::new(), ended: false };
+                let received = requests.entry(of).or_insert(new);
                 if kind == DATA {
-                    seen.body.push_str(&String::from_utf8(payload).unwrap());
+                    received.body.push_str(&String::from_utf8(payload).unwrap());
                 }
-                seen.ended = flags & END_STREAM != 0;
-                tell.send(seen.clone()).ok()?;
-                stream.write_all(&answer(seen)).ok()?;
+                received.ended = flags & END_STREAM != 0;
+                request_sender.send(received.clone()).ok()?;
+                stream.write_all(&script(received)).ok()?;
             }
             PING => {
-                tell.send(Seen { connection, stream: 0, body: "PING".into(), ended: true }).ok()?;
+                request_sender
+                    .send(ReceivedRequest {
+                        connection,
+                        stream: 0,
+                        body: "PING".into(),
+                        ended: true,
+                    })
+                    .ok()?;
                 if connection > 0 {
                     stream.write_all(&frame(PING, ACK, 0, &payload)).ok()?;
                 }
@@ -115,112 +129,118 @@ fn serve(
     Some(())
 }
 
-fn good(seen: &Seen) -> Vec<u8> {
-    if !seen.ended {
+fn respond_200(received: &ReceivedRequest) -> Vec<u8> {
+    if !received.ended {
         return Vec::new();
     }
     let head = block(&[(":status", "200"), ("content-length", "4")]);
-    let head = frame(HEADERS, END_HEADERS, seen.stream, &head);
-    [head, frame(DATA, END_STREAM, seen.stream, b"good")].concat()
+    let head = frame(HEADERS, END_HEADERS, received.stream, &head);
+    [head, frame(DATA, END_STREAM, received.stream, b"good")].concat()
 }
 
-fn refused(seen: &Seen) -> Vec<u8> {
-    frame(RST_STREAM, 0, seen.stream, &REFUSED_STREAM)
+fn refuse_stream(received: &ReceivedRequest) -> Vec<u8> {
+    frame(RST_STREAM, 0, received.stream, &REFUSED_STREAM)
 }
 
 /// A GOAWAY with this last stream.
-fn goes_away(last: u32) -> Vec<u8> {
+fn goaway(last: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
 }
 
 fn status(proxy: &Proxy, method: &str, body: &str) -> u16 {
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     let length = body.len().to_string();
-    visitor.send(&request(method, "/", &[("Content-Length", &length)]));
-    visitor.send(body.as_bytes());
-    visitor.reply(method).status
+    client.send(&request(method, "/", &[("Content-Length", &length)]));
+    client.send(body.as_bytes());
+    client.reply(method).status
 }
 
 #[test]
 fn an_unprocessed_request_is_retried_for_any_method_and_body() {
-    let refusals: [(&str, fn(&Seen) -> Vec<u8>); 2] =
-        [("a refused stream", refused), ("a GOAWAY before it", |_| goes_away(0))];
+    let refusals: [(&str, fn(&ReceivedRequest) -> Vec<u8>); 2] =
+        [("a refused stream", refuse_stream), ("a GOAWAY before it", |_| goaway(0))];
     for (what, refuse) in refusals {
         for (method, body) in [("POST", "a=1&b=2"), ("PATCH", "{}"), ("DELETE", ""), ("POST", "")] {
-            let upstream = Upstream::start(move |seen| match (seen.connection, seen.ended) {
-                (0 | 1, true) => refuse(seen),
-                (0 | 1, false) => Vec::new(),
-                _ => good(seen),
-            });
+            let upstream =
+                Upstream::start(move |received| match (received.connection, received.ended) {
+                    (0 | 1, true) => refuse(received),
+                    (0 | 1, false) => Vec::new(),
+                    _ => respond_200(received),
+                });
             let proxy = upstream.proxy("");
             assert_eq!(status(&proxy, method, body), 200, "{what}: {method} {body:?}");
             let expected: Vec<_> = (0..3).map(|connection| (connection, body.to_owned())).collect();
-            assert_eq!(upstream.whole(), expected, "{what}: {method} {body:?}");
+            assert_eq!(upstream.complete_requests(), expected, "{what}: {method} {body:?}");
         }
     }
 }
 
 #[test]
 fn a_request_on_a_connection_with_goaway_is_retried() {
-    let upstream = Upstream::start(|seen| match (seen.connection, seen.stream, seen.ended) {
-        (0, 3.., true) => goes_away(1),
-        _ => good(seen),
-    });
+    let upstream =
+        Upstream::start(|received| match (received.connection, received.stream, received.ended) {
+            (0, 3.., true) => goaway(1),
+            _ => respond_200(received),
+        });
     let proxy = upstream.proxy("");
     assert_eq!(status(&proxy, "POST", "one"), 200);
     assert_eq!(status(&proxy, "POST", "two"), 200);
     let expected = [(0, "one"), (0, "two"), (1, "two")];
-    assert_eq!(upstream.whole(), expected.map(|(connection, body)| (connection, body.to_owned())));
+    assert_eq!(
+        upstream.complete_requests(),
+        expected.map(|(connection, body)| (connection, body.to_owned()))
+    );
 }
 
 #[test]
 fn a_rejected_body_is_resent_from_its_start() {
-    let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
-        (0, "first ") => refused(seen),
-        (0, _) => Vec::new(),
-        _ => good(seen),
-    });
+    let upstream =
+        Upstream::start(|received| match (received.connection, received.body.as_str()) {
+            (0, "first ") => refuse_stream(received),
+            (0, _) => Vec::new(),
+            _ => respond_200(received),
+        });
     let proxy = upstream.proxy("");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/", &[("Content-Length", "11")]));
-    visitor.send(b"first ");
-    let seen = upstream.seen.lock().unwrap();
-    while seen.recv_timeout(PATIENCE).unwrap().connection == 0 {}
-    visitor.send(b"later");
-    assert_eq!(visitor.reply("POST").status, 200);
-    let last = seen.try_iter().last().unwrap();
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/", &[("Content-Length", "11")]));
+    client.send(b"first ");
+    let received = upstream.requests.lock().unwrap();
+    while received.recv_timeout(TIMEOUT).unwrap().connection == 0 {}
+    client.send(b"later");
+    assert_eq!(client.reply("POST").status, 200);
+    let last = received.try_iter().last().unwrap();
     assert_eq!((last.connection, last.body.as_str()), (1, "first later"));
 }
 
 #[test]
 fn a_request_that_may_have_been_processed_is_not_retried() {
-    let unsafe_to_repeat: [(&str, fn(&Seen) -> Vec<u8>); 3] = [
-        ("a GOAWAY after it", |seen| goes_away(seen.stream)),
-        ("an internal error", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 2])),
-        ("a cancelled stream", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 8])),
+    let unsafe_to_repeat: [(&str, fn(&ReceivedRequest) -> Vec<u8>); 3] = [
+        ("a GOAWAY after it", |received| goaway(received.stream)),
+        ("an internal error", |received| frame(RST_STREAM, 0, received.stream, &[0, 0, 0, 2])),
+        ("a cancelled stream", |received| frame(RST_STREAM, 0, received.stream, &[0, 0, 0, 8])),
     ];
-    for (what, answer) in unsafe_to_repeat {
-        let upstream = Upstream::start(move |seen| match seen.ended {
-            true => answer(seen),
+    for (what, script) in unsafe_to_repeat {
+        let upstream = Upstream::start(move |received| match received.ended {
+            true => script(received),
             false => Vec::new(),
         });
         let proxy = upstream.proxy("timeouts.first_byte = '1s'");
         assert!(status(&proxy, "POST", "a=1") >= 502, "{what}");
-        assert_eq!(upstream.whole(), [(0, "a=1".to_owned())], "{what}");
+        assert_eq!(upstream.complete_requests(), [(0, "a=1".to_owned())], "{what}");
     }
 }
 
 #[test]
 fn a_body_is_buffered_for_retries_up_to_64_kib_and_a_request_sent_up_to_three_times() {
     for (length, attempts) in [(64 * 1024, 3), (64 * 1024 + 1, 1)] {
-        let upstream = Upstream::start(|seen| match seen.ended {
-            true => refused(seen),
+        let upstream = Upstream::start(|received| match received.ended {
+            true => refuse_stream(received),
             false => Vec::new(),
         });
         let proxy = upstream.proxy("");
         let body = "x".repeat(length);
         assert_eq!(status(&proxy, "POST", &body), 502, "{length}");
-        let whole = upstream.whole();
+        let whole = upstream.complete_requests();
         assert!(whole.iter().all(|(_, received)| *received == body), "{length}");
         assert_eq!(whole.len(), attempts, "{length}");
     }
@@ -229,10 +249,11 @@ fn a_body_is_buffered_for_retries_up_to_64_kib_and_a_request_sent_up_to_three_ti
 #[test]
 fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
     // The first connection is dead. On the second one a response is missing.
-    let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
-        (0, _) | (_, "hangs") => Vec::new(),
-        _ => good(seen),
-    });
+    let upstream =
+        Upstream::start(|received| match (received.connection, received.body.as_str()) {
+            (0, _) | (_, "hangs") => Vec::new(),
+            _ => respond_200(received),
+        });
     let proxy = upstream.proxy("timeouts.first_byte = '1s'");
     assert_eq!(status(&proxy, "GET", ""), 504);
     upstream.wait_for_ping(0);
@@ -240,14 +261,14 @@ fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
         assert_eq!(status(&proxy, "GET", ""), 200);
     }
     let connections: Vec<_> =
-        upstream.whole().into_iter().map(|(connection, _)| connection).collect();
+        upstream.complete_requests().into_iter().map(|(connection, _)| connection).collect();
     assert_eq!(connections, [1, 1, 1]);
     assert_eq!(status(&proxy, "POST", "hangs"), 504);
     upstream.wait_for_ping(1);
     // Until the reply to the PING has been read, requests use other connections.
     proxy.wait_until("the connection is used again", || {
         assert_eq!(status(&proxy, "GET", ""), 200);
-        upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)
+        upstream.complete_requests().last().is_some_and(|(connection, _)| *connection == 1)
     });
     assert!(!proxy.log().contains("PING"), "{}", proxy.log());
 }

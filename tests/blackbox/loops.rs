@@ -14,12 +14,12 @@ fn a_loop_is_detected_on_its_second_pass_and_logged_once() {
     assert_eq!(proxy.metric("consentry_errors_total{kind=\"loop\"}"), 3.0);
     let log = proxy.log();
     assert_eq!(log.matches("a request has passed this proxy before").count(), 1, "{log}");
-    assert!(proxy.access()["status"] == 508);
+    assert!(proxy.next_access_log_entry()["status"] == 508);
 }
 
 #[test]
 fn loops_are_detected_by_via_or_cdn_loop() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for via in [
         "1.1 consentry",
@@ -31,12 +31,12 @@ fn loops_are_detected_by_via_or_cdn_loop() {
         assert_eq!(rejected.status, 508, "{via}");
         assert_eq!(rejected.field("cache-control").as_deref(), Some("no-store"));
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     let fields = [("Via", "1.1 edge, 1.1 consentry-2"), ("CDN-Loop", "edge")];
     assert_eq!(proxy.get("/", &fields).status, 200);
-    let seen = origin.next();
-    assert_eq!(seen.field("via").as_deref(), Some("1.1 edge, 1.1 consentry-2, 1.1 consentry"));
-    let passed = seen.field("cdn-loop").unwrap();
+    let received = origin.next_request();
+    assert_eq!(received.field("via").as_deref(), Some("1.1 edge, 1.1 consentry-2, 1.1 consentry"));
+    let passed = received.field("cdn-loop").unwrap();
     assert!(passed.starts_with("edge, consentry;id="), "{passed}");
     assert_eq!(proxy.get("/", &[("CDN-Loop", &passed)]).status, 508);
     let both = [("Via", "1.1 consentry"), ("CDN-Loop", passed.as_str())];
@@ -45,13 +45,13 @@ fn loops_are_detected_by_via_or_cdn_loop() {
 
 #[test]
 fn two_chained_instances_are_not_a_loop() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let inner = Proxy::start(&origin, "");
     let outer = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{}'\n", inner.address));
     assert_eq!(outer.get("/", &[]).status, 200);
-    let seen = origin.next();
-    assert_eq!(seen.field("via").as_deref(), Some("1.1 consentry, 1.1 consentry"));
-    assert_eq!(seen.field("cdn-loop").unwrap().matches("consentry;id=").count(), 2);
+    let received = origin.next_request();
+    assert_eq!(received.field("via").as_deref(), Some("1.1 consentry, 1.1 consentry"));
+    assert_eq!(received.field("cdn-loop").unwrap().matches("consentry;id=").count(), 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const READERS: u64 = 64;
 const LENGTH: usize = 64 << 20;
 
 /// Opens clients that request a large response and read nothing. Returns the maximum KiB held per client.
-fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
+fn memory_per_client<C>(open: impl Fn(&Proxy) -> C) -> u64 {
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&sent);
     let origin = Origin::scripted(move |_, stream| {
@@ -48,17 +48,17 @@ fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
 
 #[test]
 fn a_slow_http_1_reader_buffers_at_most_64_kib() {
-    let held = held_by(|proxy| {
-        let mut visitor = proxy.visit();
-        visitor.send(&request("GET", "/", &[]));
-        visitor
+    let held = memory_per_client(|proxy| {
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/", &[]));
+        client
     });
     assert!(held <= 64, "{held} KiB");
 }
 
 #[test]
 fn a_slow_http_2_reader_with_an_open_window_buffers_at_most_128_kib() {
-    let held = held_by(|proxy| {
+    let held = memory_per_client(|proxy| {
         let mut connection = Connection::open(proxy);
         let window = 1_u32 << 30;
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();

@@ -2,21 +2,21 @@
 
 use std::io::{BufRead, Write};
 
-use crate::support::{Origin, Proxy, Visitor, binary, consent, request};
+use crate::support::{Origin, Proxy, RawClient, binary, consent_cookie, request};
 
-/// The admin listener answers requests for no other host names.
+/// The admin listener rejects other host names.
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 #[test]
 fn access_log_lines_have_no_query_and_no_cookie_values() {
-    let origin = Origin::setting(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
+    let origin = Origin::setting_cookies(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
     let proxy = Proxy::start(&origin, "log.level = 'trace'");
-    let cookie = format!("PHPSESSID=SECRET4; _fbp=SECRET5; {}", consent("functional"));
+    let cookie = format!("PHPSESSID=SECRET4; _fbp=SECRET5; {}", consent_cookie("functional"));
     proxy.get(
         "/shop/cart?token=SECRET6",
         &[("Cookie", &cookie), ("Accept", "text/html"), ("X", "SECRET7")],
     );
-    let line = proxy.access();
+    let line = proxy.next_access_log_entry();
     assert_eq!(line["site"], "default");
     assert_eq!(line["method"], "GET");
     assert_eq!(line["path"], "/shop/cart");
@@ -41,10 +41,10 @@ fn access_log_lines_have_no_query_and_no_cookie_values() {
 
 #[test]
 fn metrics_count_requests_strips_decisions_and_durations() {
-    let origin = Origin::setting(&["_ga=1", "_fbp=1", "x=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "_fbp=1", "x=1"]);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
-    proxy.get("/", &[("Cookie", &format!("_ga=1; {}", consent("targeting")))]);
+    proxy.get("/", &[("Cookie", &format!("_ga=1; {}", consent_cookie("targeting")))]);
     let stripped = |category: &str, direction: &str, number: f64| {
         let labels = format!("category=\"{category}\",mode=\"enforce\",direction=\"{direction}\"");
         proxy.expect_metric(
@@ -69,7 +69,7 @@ fn metrics_count_requests_strips_decisions_and_durations() {
 
 #[test]
 fn metric_labels_do_not_come_from_traffic() {
-    let origin = Origin::setting(&["evil{label}=1"]);
+    let origin = Origin::setting_cookies(&["evil{label}=1"]);
     let proxy = Proxy::start(&origin, "");
     let before = proxy.admin("/metrics").1.lines().count();
     for number in 0..20 {
@@ -83,35 +83,35 @@ fn metric_labels_do_not_come_from_traffic() {
 
 #[test]
 fn the_admin_listener_serves_health_and_rejects_other_methods() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.admin("/livez").0, 200);
     assert_eq!(proxy.admin("/readyz").0, 200);
     assert_eq!(proxy.admin("/").0, 200, "the dashboard");
     assert_eq!(proxy.admin("/nothing").0, 404);
-    let mut visitor = crate::support::Visitor::connect(proxy.admin);
-    visitor.send(&request("POST", "/metrics", &[LOCAL, ("Content-Length", "0")]));
-    assert_eq!(visitor.reply("POST").status, 405);
+    let mut client = crate::support::RawClient::connect(proxy.admin);
+    client.send(&request("POST", "/metrics", &[LOCAL, ("Content-Length", "0")]));
+    assert_eq!(client.reply("POST").status, 405);
     // The public listener does not serve it.
     proxy.get("/metrics", &[]);
-    assert_eq!(origin.next().line, "GET /metrics HTTP/1.1");
+    assert_eq!(origin.next_request().line, "GET /metrics HTTP/1.1");
 }
 
 #[test]
 fn both_exposition_formats_are_served() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = crate::support::Visitor::connect(proxy.admin);
-    visitor.send(&request(
+    let mut client = crate::support::RawClient::connect(proxy.admin);
+    client.send(&request(
         "GET",
         "/metrics",
         &[LOCAL, ("Accept", "application/openmetrics-text;version=1.0.0")],
     ));
-    let open = visitor.reply("GET");
+    let open = client.reply("GET");
     assert!(open.field("content-type").unwrap().starts_with("application/openmetrics-text"));
     assert!(open.text().ends_with("# EOF\n"));
-    visitor.send(&request("GET", "/metrics", &[LOCAL]));
-    let old = visitor.reply("GET");
+    client.send(&request("GET", "/metrics", &[LOCAL]));
+    let old = client.reply("GET");
     assert!(old.field("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     assert!(old.text().contains("# TYPE consentry_requests_total counter\n"));
 }
@@ -124,12 +124,12 @@ fn the_access_log_is_optional_and_includes_failed_requests() {
     });
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
-    assert_eq!(proxy.access()["status"], 502);
+    assert_eq!(proxy.next_access_log_entry()["status"], 502);
     let mut quiet = Proxy::start(&origin, "log.access = false");
     quiet.get("/", &[]);
     quiet.signal("TERM");
-    quiet.ended();
-    assert_eq!(quiet.rest_of_access(), "");
+    quiet.exit_status();
+    assert_eq!(quiet.remaining_access_log(), "");
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn a_blocked_log_pipe_delays_no_request() {
     let mut log = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
     let serving = log.by_ref().map(Result::unwrap).find(|line| line.contains("\"serving\""));
     let serving: serde_json::Value = serde_json::from_str(&serving.unwrap()).unwrap();
-    let mut visitor = Visitor::connect(serving["http"].as_str().unwrap().parse().unwrap());
+    let mut client = RawClient::connect(serving["http"].as_str().unwrap().parse().unwrap());
     // From here on the pipe is not read: it has a capacity of 64 KiB.
     let answered = (0..1500).all(|_| {
-        visitor.send(&request("GET", "/", &[]));
-        visitor.reply("GET").status == 502
+        client.send(&request("GET", "/", &[]));
+        client.reply("GET").status == 502
     });
     drop(log);
     child.kill().unwrap();

@@ -7,16 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run, wait_until};
+use crate::support::{Origin, Proxy, RawClient, Reply, binary, request, run, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
-fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
-    let mut visitor = Visitor::connect(proxy.admin);
-    visitor.send(bytes);
-    visitor.reply("GET")
+fn admin_request(proxy: &Proxy, bytes: &[u8]) -> Reply {
+    let mut client = RawClient::connect(proxy.admin);
+    client.send(bytes);
+    client.reply("GET")
 }
 
 #[test]
@@ -24,21 +24,21 @@ fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let listen = format!("[listen]\nadmin_token_file = \"{}\"", file.display());
     let proxy = Proxy::start(&origin, &listen);
     let status = |path: &str, token: &str| {
         let bearer = format!("Bearer {token}");
-        ask(&proxy, &request("GET", path, &[("Authorization", &bearer)])).status
+        admin_request(&proxy, &request("GET", path, &[("Authorization", &bearer)])).status
     };
     for path in ["/metrics", "/", "/inventory", "/dashboard.json", "/log-level", "/nothing"] {
-        let refused = ask(&proxy, &request("GET", path, &[]));
+        let refused = admin_request(&proxy, &request("GET", path, &[]));
         assert_eq!(refused.status, 401, "{path}");
         assert!(refused.field("www-authenticate").unwrap().contains("Bearer"));
         assert_eq!(status(path, "another-token-of-letters"), 401, "{path}");
     }
     for path in ["/livez", "/readyz"] {
-        assert_eq!(ask(&proxy, &request("GET", path, &[])).status, 200, "{path}");
+        assert_eq!(admin_request(&proxy, &request("GET", path, &[])).status, 200, "{path}");
     }
     assert_eq!(status("/metrics", TOKEN), 200);
 
@@ -58,11 +58,12 @@ fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
 
 #[test]
 fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
     let own = proxy.admin.to_string();
-    let status =
-        |path: &str, fields: &[(&str, &str)]| ask(&proxy, &request("GET", path, fields)).status;
+    let status = |path: &str, fields: &[(&str, &str)]| {
+        admin_request(&proxy, &request("GET", path, fields)).status
+    };
     let port = proxy.admin.port();
     for path in ["/", "/metrics", "/inventory", "/dashboard.json", "/log-level"] {
         for host in
@@ -86,15 +87,18 @@ fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
         let head = format!(
             "PUT /log-level HTTP/1.1\r\nHost: {host}\r\nOrigin: {other}\r\nContent-Length: 5\r\n\r\ndebug"
         );
-        ask(&proxy, head.as_bytes()).status
+        admin_request(&proxy, head.as_bytes()).status
     };
     assert_eq!(put("evil.example", "http://evil.example"), 403);
     assert_eq!(put(&own, "http://evil.example"), 403);
     assert_eq!(proxy.admin("/log-level").1, "info\n");
-    // Health checks are answered for any name, or for none.
+    // Health checks are served for any host name, and without one.
     for path in ["/livez", "/readyz"] {
         assert_eq!(status(path, &[("Host", "balancer.example")]), 200, "{path}");
-        assert_eq!(ask(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status, 200);
+        assert_eq!(
+            admin_request(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status,
+            200
+        );
     }
 }
 
@@ -119,9 +123,9 @@ fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
 }
 
 /// A proxy whose admin listener is a Unix socket. Killed on drop.
-struct AtPath(std::process::Child);
+struct KillOnDrop(std::process::Child);
 
-impl Drop for AtPath {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -140,7 +144,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        AtPath(child)
+        KillOnDrop(child)
     };
     let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
     let wait = || wait_until("a response at the path", healthy);
@@ -176,14 +180,14 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
 
 #[test]
 fn the_log_level_changes_at_run_time() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let put = |word: &str| {
         let head = format!(
             "PUT /log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{word}",
             word.len()
         );
-        let reply = ask(&proxy, head.as_bytes());
+        let reply = admin_request(&proxy, head.as_bytes());
         (reply.status, String::from_utf8(reply.body).unwrap())
     };
     let misdirect = || proxy.get("/", &[("Host", "bad host")]).status;
@@ -198,13 +202,13 @@ fn the_log_level_changes_at_run_time() {
     assert_eq!(put(&"x".repeat(1000)).0, 400);
     assert_eq!(put("error\n"), (200, "error\n".to_owned()));
     assert_eq!(proxy.admin("/log-level"), (200, "error\n".to_owned()));
-    assert_eq!(ask(&proxy, &request("DELETE", "/log-level", &[LOCAL])).status, 405);
+    assert_eq!(admin_request(&proxy, &request("DELETE", "/log-level", &[LOCAL])).status, 405);
 }
 
 #[test]
 fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
-    let origin = Origin::answering(OK);
-    for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
+    let origin = Origin::responding(OK);
+    for (address, logged) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
         let proxy = Proxy::start_with(&format!(
             "[listen]\ntrusted_proxies = ['127.0.0.1']\n[log]\naccess_format = 'combined'\nvisitor_address = '{address}'\n[[site]]\nupstream = '{}'\n",
             origin.url()
@@ -218,10 +222,10 @@ fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
         proxy.get("/path?secret=1", &fields);
         let mut proxy = proxy;
         proxy.signal("TERM");
-        proxy.ended();
-        let line = proxy.rest_of_access();
+        proxy.exit_status();
+        let line = proxy.remaining_access_log();
         let (before, after) = line.split_once(" - - [").unwrap();
-        assert_eq!(before, said);
+        assert_eq!(before, logged);
         let (time, after) = after.split_once("] ").unwrap();
         assert!(time.len() == 26 && time.ends_with(" +0000"), "{time}");
         assert_eq!(after, r#""GET /path HTTP/1.1" 200 2 "https://a.test/b" "x\"y\\z""#);
@@ -230,13 +234,13 @@ fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
 
 #[test]
 fn json_log_lines_include_the_address_if_configured() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "log.visitor_address = 'network'");
     proxy.get("/", &[]);
-    assert_eq!(proxy.access()["address"], "127.0.0.0");
+    assert_eq!(proxy.next_access_log_entry()["address"], "127.0.0.0");
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
-    assert_eq!(proxy.access().get("address"), None);
+    assert_eq!(proxy.next_access_log_entry().get("address"), None);
 }
 
 /// A proxy that shares a port with earlier ones.
@@ -249,25 +253,25 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 
 #[test]
 fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
-    let origin = Arc::new(Origin::answering(OK));
+    let origin = Arc::new(Origin::responding(OK));
     let mut current = version(&origin, 0);
     let address = current.address;
     let done = Arc::new(AtomicBool::new(false));
     let served = Arc::new(AtomicUsize::new(0));
-    let visitors: Vec<_> = (0..4)
+    let clients: Vec<_> = (0..4)
         .map(|number| {
             let (done, served) = (Arc::clone(&done), Arc::clone(&served));
             std::thread::spawn(move || {
-                let mut kept: Option<Visitor> = None;
+                let mut kept: Option<RawClient> = None;
                 while !done.load(SeqCst) {
                     // Half of them keep their connections until the proxy closes them.
-                    let mut visitor = kept.take().unwrap_or_else(|| Visitor::connect(address));
-                    visitor.send(&request("GET", "/", &[]));
-                    let reply = visitor.reply("GET");
+                    let mut client = kept.take().unwrap_or_else(|| RawClient::connect(address));
+                    client.send(&request("GET", "/", &[]));
+                    let reply = client.reply("GET");
                     assert_eq!(reply.status, 200);
                     served.fetch_add(1, SeqCst);
-                    let closes = reply.field("connection").is_some_and(|said| said == "close");
-                    kept = Some(visitor).filter(|_| number % 2 == 0 && !closes);
+                    let closes = reply.field("connection").is_some_and(|value| value == "close");
+                    kept = Some(client).filter(|_| number % 2 == 0 && !closes);
                 }
             })
         })
@@ -276,10 +280,10 @@ fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
         let next = version(&origin, address.port());
         let before = served.load(SeqCst);
         current.signal("TERM");
-        assert!(current.ended().success());
+        assert!(current.exit_status().success());
         current = next;
         wait_until("100 more requests are served", || served.load(SeqCst) >= before + 100);
     }
     done.store(true, SeqCst);
-    visitors.into_iter().for_each(|visitor| visitor.join().expect("no request has failed"));
+    clients.into_iter().for_each(|client| client.join().expect("no request has failed"));
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use crate::pages::{load, page};
-use crate::support::{Origin, Proxy, Reply, all, consent};
+use crate::support::{Origin, Proxy, Reply, consent_cookie, full_consent};
 
 const GUARD: &str = "[page]\nguard = true\n";
 const BANNER: &str = "[banner]\nenabled = true\n";
@@ -37,7 +37,7 @@ fn control(reply: &Reply) -> (String, String) {
 
 #[test]
 fn html_is_guarded_for_every_destination_and_only_pages_are_cached_as_pages() {
-    let origin = Origin::answering(html("ETag: \"a\"\r\nVary: Accept\r\n"));
+    let origin = Origin::responding(html("ETag: \"a\"\r\nVary: Accept\r\n"));
     let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
     for (fields, is_page, banner) in [
         (&[("Sec-Fetch-Dest", "document")][..], true, true),
@@ -66,7 +66,7 @@ fn html_is_guarded_for_every_destination_and_only_pages_are_cached_as_pages() {
 
 #[test]
 fn html_without_a_banner_is_not_cached_as_a_page() {
-    let origin = Origin::answering(html(""));
+    let origin = Origin::responding(html(""));
     let proxy = Proxy::start(&origin, BANNER);
     for destination in ["empty", "iframe", "image"] {
         let reply = load(&proxy, "/", &[("Sec-Fetch-Dest", destination)]);
@@ -75,7 +75,7 @@ fn html_without_a_banner_is_not_cached_as_a_page() {
             control(&reply),
             ("max-age=600, private, no-cache".to_owned(), "Sec-Fetch-Dest".to_owned())
         );
-        let fields = [("Sec-Fetch-Dest", destination), ("Cookie", &consent(""))];
+        let fields = [("Sec-Fetch-Dest", destination), ("Cookie", &consent_cookie(""))];
         let decided = load(&proxy, "/", &fields);
         assert_eq!(control(&decided), ("max-age=600".to_owned(), String::new()));
     }
@@ -93,7 +93,7 @@ fn complete_pages_loaded_by_scripts_get_the_banner_and_fragments_do_not() {
         (fragment.clone(), &[("HX-Boosted", "true")], false),
         (fragment, &[("X-Turbo-Request-Id", "1")], false),
     ] {
-        let origin = Origin::answering(answer);
+        let origin = Origin::responding(answer);
         let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
         let reply = load(&proxy, "/", &[fields, &[("Sec-Fetch-Dest", "empty")]].concat());
         assert_eq!(guarded(&reply), (false, true), "{fields:?}");
@@ -110,7 +110,7 @@ fn data_and_images_are_unchanged() {
     ] {
         let body = format!("<svg xmlns='http://www.w3.org/2000/svg'>{TRACKER}</svg>");
         let head = format!("{head}Cache-Control: max-age=600\r\nETag: \"a\"\r\n");
-        let origin = Origin::answering(page(&head, body.as_bytes()));
+        let origin = Origin::responding(page(&head, body.as_bytes()));
         let proxy = Proxy::start(&origin, GUARD);
         let reply = load(&proxy, "/", &[("Sec-Fetch-Dest", "image")]);
         assert_eq!(reply.text(), body);
@@ -121,32 +121,35 @@ fn data_and_images_are_unchanged() {
 
 #[test]
 fn revalidation_succeeds_only_while_the_consent_is_unchanged() {
-    let origin = Origin::answering(html("ETag: \"a\"\r\n"));
+    let origin = Origin::responding(html("ETag: \"a\"\r\n"));
     let proxy = Proxy::start(&origin, GUARD);
     for destination in ["document", "empty"] {
         let get = |fields: &[(&str, &str)]| {
             load(&proxy, "/", &[&[("Sec-Fetch-Dest", destination)], fields].concat())
         };
-        let granted = get(&[("Cookie", &all())]);
+        let granted = get(&[("Cookie", &full_consent())]);
         assert_eq!(guarded(&granted), (false, false));
         assert_eq!(granted.field("etag").as_deref(), Some("\"a-consentry\""));
-        origin.next();
-        get(&[("Cookie", &all()), ("If-None-Match", "W/\"b\", \"a-consentry\"")]);
-        assert_eq!(origin.next().field("if-none-match").as_deref(), Some("W/\"b\", \"a\""));
+        origin.next_request();
+        get(&[("Cookie", &full_consent()), ("If-None-Match", "W/\"b\", \"a-consentry\"")]);
+        assert_eq!(origin.next_request().field("if-none-match").as_deref(), Some("W/\"b\", \"a\""));
         get(&[
             ("If-None-Match", "\"a-consentry\""),
             ("If-Modified-Since", "Wed, 21 Oct 2015 07:28:00 GMT"),
         ]);
-        let seen = origin.next();
-        assert_eq!((seen.field("if-none-match"), seen.field("if-modified-since")), (None, None));
+        let received = origin.next_request();
+        assert_eq!(
+            (received.field("if-none-match"), received.field("if-modified-since")),
+            (None, None)
+        );
     }
     // A response that is not a page keeps its ETag.
     load(&proxy, "/", &[("Sec-Fetch-Dest", "empty"), ("If-None-Match", "\"a\"")]);
-    assert_eq!(origin.next().field("if-none-match").as_deref(), Some("\"a\""));
+    assert_eq!(origin.next_request().field("if-none-match").as_deref(), Some("\"a\""));
     let unchanged = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n";
-    let origin = Origin::answering(unchanged);
+    let origin = Origin::responding(unchanged);
     let proxy = Proxy::start(&origin, GUARD);
-    let cookie = all();
+    let cookie = full_consent();
     let fields = [("Cookie", &*cookie), ("If-None-Match", "\"a-consentry\"")];
     assert_eq!(load(&proxy, "/", &fields).field("etag").as_deref(), Some("\"a-consentry\""));
 }
@@ -166,18 +169,18 @@ fn pages_are_detected_by_content_type_like_in_browsers() {
         ("X-Content-Type-Options: nosniff\r\n", false),
         ("Content-Type: text/html\r\nContent-Disposition: attachment\r\n", false),
     ] {
-        let origin = Origin::answering(page(head, body.as_bytes()));
+        let origin = Origin::responding(page(head, body.as_bytes()));
         let proxy = Proxy::start(&origin, GUARD);
         assert_eq!(guarded(&load(&proxy, "/", &[])), (expected, expected), "{head}");
     }
-    let origin = Origin::answering(page("", b"{\"a\": \"<p>\"}"));
+    let origin = Origin::responding(page("", b"{\"a\": \"<p>\"}"));
     let proxy = Proxy::start(&origin, GUARD);
     assert_eq!(load(&proxy, "/", &[]).text(), "{\"a\": \"<p>\"}");
     let nowhere = format!(
         "HTTP/1.1 302 Found\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let origin = Origin::answering(nowhere);
+    let origin = Origin::responding(nowhere);
     let proxy = Proxy::start(&origin, GUARD);
     assert_eq!(guarded(&load(&proxy, "/", &[])), (true, true), "browsers show it");
 }
@@ -207,7 +210,7 @@ fn xml_documents_are_guarded_and_remain_well_formed() {
             "<!DOCTYPE a [<!ENTITY h \"ad.doubleclick.net\"><!ENTITY m \"\">]><svg xmlns='http://www.w3.org/2000/svg'>{G}<image data-consentry-href=\"//&h;/a\" />&m;</svg>",
         ),
     ] {
-        let origin = Origin::answering(page(
+        let origin = Origin::responding(page(
             &format!("Content-Type: {media_type}\r\n"),
             body.replace("{X}", XHTML).as_bytes(),
         ));
@@ -250,7 +253,7 @@ fn pages_in_non_ascii_compatible_encodings_are_guarded_as_utf_8() {
             (head.clone(), body.clone()),
             (format!("{head}Content-Encoding: gzip\r\n"), gzip(&body)),
         ] {
-            let origin = Origin::answering(page(&head, &body));
+            let origin = Origin::responding(page(&head, &body));
             let proxy = Proxy::start(&origin, GUARD);
             let mut reply = load(&proxy, "/", &[("Accept-Encoding", "gzip")]);
             if head.contains("gzip") {
@@ -277,13 +280,13 @@ fn pages_in_an_unsupported_coding_are_not_served_without_the_guard() {
         ("gzip", body.into_bytes(), 200),
     ] {
         let head = format!("Content-Type: text/html\r\nContent-Encoding: {coding}\r\n");
-        let origin = Origin::answering(page(&head, &body));
+        let origin = Origin::responding(page(&head, &body));
         let proxy = Proxy::start(&origin, GUARD);
-        let mut visitor = proxy.visit();
-        visitor.send(
+        let mut client = proxy.connect();
+        client.send(
             b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nConnection: close\r\n\r\n",
         );
-        let all = visitor.closed();
+        let all = client.closed();
         assert!(all.len() < 1000, "{}", all.escape_ascii());
         let rejected = all.starts_with(b"HTTP/1.1 502 ");
         assert!(rejected || all.starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
@@ -294,7 +297,7 @@ fn pages_in_an_unsupported_coding_are_not_served_without_the_guard() {
 
 #[test]
 fn blocked_urls_in_preload_fields_are_removed() {
-    let origin = Origin::answering(html(
+    let origin = Origin::responding(html(
         "Link: </a.css>; rel=preload; as=style, <https://www.googletagmanager.com/gtm.js>; rel=preload; as=script\r\n\
          Link: <//ad.doubleclick.net>; rel=preconnect\r\nLink: <https://www.facebook.com/x>; rel=me\r\n\
          Refresh: 0; url=https://ad.doubleclick.net/\r\n\
@@ -308,7 +311,7 @@ fn blocked_urls_in_preload_fields_are_removed() {
     );
     assert_eq!(reply.field("refresh"), None);
     assert_eq!(reply.field("speculation-rules").as_deref(), Some("\"/rules.json\""));
-    let granted = load(&proxy, "/", &[("Cookie", &all())]);
+    let granted = load(&proxy, "/", &[("Cookie", &full_consent())]);
     assert_eq!(granted.values("link").len(), 3);
     assert!(granted.field("refresh").is_some());
 }
@@ -336,7 +339,7 @@ fn the_guard_covers_large_pages_to_their_end() {
         let coded = gzip(body.as_bytes());
         for (coding, body) in [("identity", body.as_bytes()), ("gzip", &coded)] {
             let head = format!("Content-Type: text/html\r\nContent-Encoding: {coding}\r\n");
-            let origin = Origin::answering(page(&head, body));
+            let origin = Origin::responding(page(&head, body));
             let proxy = Proxy::start(&origin, GUARD);
             let reply = load(&proxy, "/", &[("Accept-Encoding", "gzip")]);
             let mut plain = reply.body;
@@ -345,7 +348,7 @@ fn the_guard_covers_large_pages_to_their_end() {
                 flate2::read::GzDecoder::new(&*coded).read_to_end(&mut plain).unwrap();
             }
             let text = String::from_utf8(plain).unwrap();
-            assert!(text.contains(&middle), "{name}: what is not blocked is unchanged");
+            assert!(text.contains(&middle), "{name}: the unblocked part is unchanged");
             assert!(text.ends_with(&format!("{INERT}</body></html>")), "{name} {coding}");
         }
     }

@@ -1,6 +1,6 @@
 //! HTML rewriting of the origin's pages: the banner, the guard, third-party tags.
 
-use crate::support::{Origin, Proxy, Reply, consent, request};
+use crate::support::{Origin, Proxy, Reply, consent_cookie, request};
 
 const HTML: &str =
     "<!doctype html><html><head><title>Shop</title></head><body><h1>Shop</h1></body></html>";
@@ -34,7 +34,7 @@ pub fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
 
 #[test]
 fn undecided_visitors_get_the_banner_first_in_the_body() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, BANNER);
     let reply = load(
         &proxy,
@@ -62,8 +62,11 @@ fn undecided_visitors_get_the_banner_first_in_the_body() {
     assert_eq!(reply.field("cache-control").as_deref(), Some("no-store, private"));
     assert_eq!(reply.field("content-length"), None);
     // The browser's cached copy is not valid for this visitor.
-    let seen = origin.next();
-    assert_eq!((seen.field("if-none-match"), seen.field("if-modified-since")), (None, None));
+    let received = origin.next_request();
+    assert_eq!(
+        (received.field("if-none-match"), received.field("if-modified-since")),
+        (None, None)
+    );
     proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"banner\"}", 1.0);
     let style = proxy.get("/.consentry/banner.css", &[]);
     assert!(style.text().contains(".consentry-banner") && style.status == 200);
@@ -77,7 +80,7 @@ fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
     std::io::Write::write_all(&mut encoder, html.as_bytes()).unwrap();
     let gzip = encoder.finish().unwrap();
     let origin =
-        Origin::answering(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &gzip));
+        Origin::responding(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &gzip));
     let proxy = Proxy::start(&origin, BANNER);
     let body = |path: &str| load(&proxy, path, &[("Accept-Encoding", "gzip")]).body;
     let guessed = body(&format!("/account?{secret}"));
@@ -92,8 +95,8 @@ fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
     let choose = |referer: &str| {
         let form = "banner=1&lang=en&choice=reject";
         let length = form.len().to_string();
-        let mut visitor = proxy.visit();
-        visitor.send(&request(
+        let mut client = proxy.connect();
+        client.send(&request(
             "POST",
             "/.consentry/",
             &[
@@ -103,8 +106,8 @@ fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
                 ("Referer", referer),
             ],
         ));
-        visitor.send(form.as_bytes());
-        visitor.reply("POST").field("location").unwrap()
+        client.send(form.as_bytes());
+        client.reply("POST").field("location").unwrap()
     };
     assert_eq!(choose("http://shop.example/account?item=1"), "/account?item=1");
     assert_eq!(choose("http://evil.example/account?item=1"), "/");
@@ -116,22 +119,25 @@ fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
 
 #[test]
 fn decided_visitors_get_the_page_unchanged() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, BANNER);
     for categories in ["", "analytics"] {
-        let reply =
-            load(&proxy, "/", &[("Cookie", &consent(categories)), ("If-None-Match", "\"b\"")]);
+        let reply = load(
+            &proxy,
+            "/",
+            &[("Cookie", &consent_cookie(categories)), ("If-None-Match", "\"b\"")],
+        );
         assert_eq!(reply.text(), HTML);
         assert_eq!(reply.field("etag").as_deref(), Some("\"a\""));
         assert_eq!(reply.field("cache-control").as_deref(), Some("max-age=60"));
         assert_eq!(reply.field("content-length").unwrap(), HTML.len().to_string());
-        assert_eq!(origin.next().field("if-none-match").as_deref(), Some("\"b\""));
+        assert_eq!(origin.next_request().field("if-none-match").as_deref(), Some("\"b\""));
     }
 }
 
 #[test]
 fn the_banner_states_an_opt_out_default() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, &format!("[consent]\ndefault = 'allow'\n{BANNER}"));
     let text = load(&proxy, "/", &[]).text();
     assert!(text.contains("categories: Functional, Performance and analytics, Advertising, Social networks. You can refuse them"), "{text}");
@@ -144,7 +150,7 @@ fn the_banner_states_an_opt_out_default() {
 
 #[test]
 fn the_banner_is_off_by_default_and_while_observing() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     for toml in ["", "mode = 'observe'\n[banner]\nenabled = true\n"] {
         let proxy = Proxy::start(&origin, toml);
         assert_eq!(load(&proxy, "/", &[]).text(), HTML, "{toml}");
@@ -153,7 +159,7 @@ fn the_banner_is_off_by_default_and_while_observing() {
 
 #[test]
 fn observe_mode_adds_only_the_reporting_script_to_a_guarded_page() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let toml = "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n";
     let text = load(&Proxy::start(&origin, toml), "/", &[]).text();
     let at = text.find("<script src=\"/.consentry/guard.js?").unwrap();
@@ -164,7 +170,7 @@ fn observe_mode_adds_only_the_reporting_script_to_a_guarded_page() {
 
 #[test]
 fn subresources_and_fragments_get_no_banner() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, BANNER);
     for fields in [
         &[("Sec-Fetch-Dest", "empty")][..],
@@ -177,13 +183,13 @@ fn subresources_and_fragments_get_no_banner() {
         assert_eq!(load(&proxy, "/", fields).text(), HTML, "{fields:?}");
     }
     for method in ["POST", "PUT"] {
-        let mut visitor = proxy.visit();
-        visitor.send(&request(method, "/", &[("Accept", "text/html"), ("Content-Length", "0")]));
-        assert_eq!(visitor.reply(method).text(), HTML, "{method}");
+        let mut client = proxy.connect();
+        client.send(&request(method, "/", &[("Accept", "text/html"), ("Content-Length", "0")]));
+        assert_eq!(client.reply(method).text(), HTML, "{method}");
     }
-    let mut visitor = proxy.visit();
-    visitor.send(&request("HEAD", "/", &[("Accept", "text/html")]));
-    assert_eq!(visitor.reply("HEAD").field("content-length").unwrap(), HTML.len().to_string());
+    let mut client = proxy.connect();
+    client.send(&request("HEAD", "/", &[("Accept", "text/html")]));
+    assert_eq!(client.reply("HEAD").field("content-length").unwrap(), HTML.len().to_string());
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn responses_that_must_not_be_transformed_are_unchanged() {
     ] {
         let response =
             format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{head}\r\n{HTML}", HTML.len());
-        let origin = Origin::answering(response);
+        let origin = Origin::responding(response);
         let proxy = Proxy::start(&origin, BANNER);
         let reply = load(&proxy, "/", &[]);
         assert_eq!(reply.text(), HTML, "{status} {head}");
@@ -208,7 +214,7 @@ fn responses_that_must_not_be_transformed_are_unchanged() {
 
 #[test]
 fn a_page_with_invalid_gzip_passes_unchanged_and_is_counted() {
-    let origin = Origin::answering(page(
+    let origin = Origin::responding(page(
         "Content-Type: text/html\r\nContent-Encoding: gzip\r\n",
         b"\x1f\x8bnot gzip",
     ));
@@ -229,7 +235,7 @@ fn a_decompression_bomb_passes_in_pieces_in_bounded_memory() {
     let bomb = encoder.finish().unwrap();
     assert!(bomb.len() < 300_000);
     let origin =
-        Origin::answering(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &bomb));
+        Origin::responding(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &bomb));
     let proxy = Proxy::start(&origin, &format!("{BANNER}{GUARD}"));
     let reply = load(&proxy, "/", &[("Accept-Encoding", "gzip")]);
     let mut decoded = flate2::read::GzDecoder::new(reply.body.as_slice());
@@ -246,7 +252,7 @@ fn the_content_security_policy_of_the_page_is_respected() {
         ("default-src 'none'; form-action 'none'", false, false),
     ] {
         let head = format!("Content-Type: text/html\r\nContent-Security-Policy: {policy}\r\n");
-        let origin = Origin::answering(page(&head, HTML.as_bytes()));
+        let origin = Origin::responding(page(&head, HTML.as_bytes()));
         let proxy = Proxy::start(&origin, BANNER);
         let reply = load(&proxy, "/", &[]);
         let text = reply.text();
@@ -264,12 +270,12 @@ fn the_guard_is_first_in_the_head_and_third_party_tags_without_consent_are_inert
         <script async src=\"https://www.googletagmanager.com/gtag/js?id=1\" type=module></script><script src=/own.js></script></HEAD>\
         <body><img src='//ad.doubleclick.net/x.gif?a&amp;b' alt=x><img srcset='/a.png 1x, https://connect.facebook.net/b.png 2x'>\
         <iframe src=https://www.youtube.com/embed/1></iframe><img src=https://cdn.example/y.png></body></html>";
-    let origin = Origin::answering(page("Content-Type: text/html\r\n", body.as_bytes()));
+    let origin = Origin::responding(page("Content-Type: text/html\r\n", body.as_bytes()));
     let proxy = Proxy::start(
         &origin,
         &format!("{GUARD}[[host]]\nname = 'cdn.example'\ncategory = 'social'\n"),
     );
-    let reply = load(&proxy, "/", &[("Cookie", &consent("analytics"))]);
+    let reply = load(&proxy, "/", &[("Cookie", &consent_cookie("analytics"))]);
     let text = reply.text();
     let tag = text.split("<HEAD>").nth(1).unwrap().split("</script>").next().unwrap().to_owned();
     assert!(
@@ -304,7 +310,11 @@ fn the_guard_is_first_in_the_head_and_third_party_tags_without_consent_are_inert
         "{none}"
     );
     // With everything granted the page is unchanged, but must be revalidated before each use.
-    let all = load(&proxy, "/", &[("Cookie", &crate::support::all()), ("If-None-Match", "\"x\"")]);
+    let all = load(
+        &proxy,
+        "/",
+        &[("Cookie", &crate::support::full_consent()), ("If-None-Match", "\"x\"")],
+    );
     assert_eq!(
         (all.text().as_str(), all.field("cache-control").unwrap().as_str()),
         (body, "private")
@@ -328,7 +338,7 @@ fn the_guard_is_first_in_the_head_and_third_party_tags_without_consent_are_inert
 #[test]
 fn without_head_and_body_tags_the_guard_still_precedes_the_first_script() {
     let body = "<!doctype html><title>x</title><script>document.cookie='_ga=1'</script>";
-    let origin = Origin::answering(page("Content-Type: text/html\r\n", body.as_bytes()));
+    let origin = Origin::responding(page("Content-Type: text/html\r\n", body.as_bytes()));
     let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
     let text = load(&proxy, "/", &[]).text();
     let (guard, script) = (text.find("guard.js").unwrap(), text.find("<script>document").unwrap());
@@ -337,7 +347,7 @@ fn without_head_and_body_tags_the_guard_still_precedes_the_first_script() {
 
 #[test]
 fn a_page_in_a_frame_is_guarded_and_has_no_banner() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
     let text = load(&proxy, "/", &[("Sec-Fetch-Dest", "iframe")]).text();
     assert!(text.contains("guard.js") && !text.contains("consentry-banner"), "{text}");
@@ -346,7 +356,7 @@ fn a_page_in_a_frame_is_guarded_and_has_no_banner() {
 
 #[test]
 fn banner_colours_position_and_switches_are_configurable() {
-    let origin = Origin::answering(html());
+    let origin = Origin::responding(html());
     let proxy = Proxy::start_with(&format!(
         "[banner]\nenabled = true\nposition = 'top'\ncolours = {{ button = '#123456' }}\n
          [[site]]\nhosts = ['one.example']\nupstream = '{0}'\n[site.banner]\nposition = 'corner'\ncolours = {{ text = '#abc' }}\n

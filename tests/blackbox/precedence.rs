@@ -21,7 +21,7 @@ fn granted(toml: &str, header: &str) -> String {
 }
 
 /// Two cookies in both orders.
-fn orders(one: &str, two: &str) -> [String; 2] {
+fn both_orders(one: &str, two: &str) -> [String; 2] {
     [format!("{one}; {two}"), format!("{two}; {one}")]
 }
 
@@ -30,10 +30,10 @@ fn a_decision_is_invalid_if_any_copy_of_the_revision_cookie_differs() {
     let toml = "[consent]\nsources = ['complianz']\n[consent.complianz]\nrevision = 3";
     let allowed = "cmplz_statistics=allow; cmplz_policy_id=3";
     assert_eq!(granted(toml, allowed), "necessary analytics");
-    for copies in orders("cmplz_policy_id=3", "cmplz_policy_id=2") {
+    for copies in both_orders("cmplz_policy_id=3", "cmplz_policy_id=2") {
         assert_eq!(granted(toml, &format!("cmplz_statistics=allow; {copies}")), "necessary");
     }
-    for copies in orders("cmplz_policy_id=3", "cmplz_policy_id=3") {
+    for copies in both_orders("cmplz_policy_id=3", "cmplz_policy_id=3") {
         let header = format!("cmplz_statistics=allow; {copies}");
         assert_eq!(granted(toml, &header), "necessary analytics");
     }
@@ -99,7 +99,7 @@ fn the_oldest_time_of_active_copies_applies_and_untimed_copies_are_ignored() {
     for (one, two, expected) in
         [(Some(old), Some(new), Some(old)), (Some(new), None, Some(new)), (None, None, None)]
     {
-        for header in orders(&answer(true, one), &answer(true, two)) {
+        for header in both_orders(&answer(true, one), &answer(true, two)) {
             assert_eq!(read(GENERIC, &header).0.decided_at, expected, "{header}");
         }
     }
@@ -111,7 +111,7 @@ fn without_an_active_decision_the_first_reason_and_its_time_are_reported() {
         |days: i64, notice: &str| format!("consentry=1~{}~{notice}~analytics~", NOW - days * DAY);
     let native = "[consent]\nsources = ['consentry', 'generic']\nmax_age_days = 100\nnotice_date = 2018-05-25\n\
                   [consent.generic]\ncookie = 'c'\nmap = { a = 'analytics' }\ntime = 't'";
-    let [first, last] = orders(&stamp(300, "2018-05-25"), &stamp(400, "2018-05-25"));
+    let [first, last] = both_orders(&stamp(300, "2018-05-25"), &stamp(400, "2018-05-25"));
     for (header, days) in [(first, 300), (last, 400)] {
         let (consent, _) = read(native, &header);
         assert_eq!((consent.reason, consent.decided_at), (Reason::Expired, Some(NOW - days * DAY)));

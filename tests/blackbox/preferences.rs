@@ -1,6 +1,6 @@
 //! The preference centre and the notice: pages without scripts, and the form for decisions.
 
-use crate::support::{Origin, Proxy, Reply, consent, request};
+use crate::support::{Origin, Proxy, Reply, consent_cookie, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CENTRE: &str = "/.consentry/";
@@ -17,15 +17,15 @@ fn post(proxy: &Proxy, body: &str, fields: &[(&str, &str)]) -> Reply {
         }
     }
     all.extend(fields.iter().filter(|(_, value)| !value.is_empty()));
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", CENTRE, &all));
-    visitor.send(body.as_bytes());
-    visitor.reply("POST")
+    let mut client = proxy.connect();
+    client.send(&request("POST", CENTRE, &all));
+    client.send(body.as_bytes());
+    client.reply("POST")
 }
 
 #[test]
 fn the_preferences_page_works_without_script_in_less_than_30_kb() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "_ga=1; Max-Age=63072000",
         "sid=x; HttpOnly",
         "<b>odd</b>=1; Max-Age=60",
@@ -67,7 +67,7 @@ fn the_preferences_page_works_without_script_in_less_than_30_kb() {
     let style = proxy.get("/.consentry/style.css", &[]);
     assert_eq!(style.field("content-type").as_deref(), Some("text/css; charset=utf-8"));
     assert!(text.len() + style.text().len() < 30_000);
-    let decided = proxy.get(CENTRE, &[("Cookie", &consent("analytics"))]).text();
+    let decided = proxy.get(CENTRE, &[("Cookie", &consent_cookie("analytics"))]).text();
     assert!(decided.contains("You made your choice on"), "{decided}");
     assert!(decided.contains("Strictly necessary, Performance and analytics."));
     assert!(decided.contains("aria-describedby=\"about-analytics\" checked>"));
@@ -85,7 +85,7 @@ fn the_preferences_page_works_without_script_in_less_than_30_kb() {
 
 #[test]
 fn invented_cookie_names_do_not_grow_the_preferences_page() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     // Every exact name in the catalogue, sent by a client that forges them.
     let names = std::fs::read_to_string(concat!(
@@ -113,7 +113,7 @@ fn invented_cookie_names_do_not_grow_the_preferences_page() {
 
 #[test]
 fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let all = "functional+analytics+targeting+social";
     // A refusal is stored for the maximum lifetime of a cookie.
@@ -149,12 +149,12 @@ fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
     assert!(
         saved.contains("<p class=\"saved\" role=\"status\">Ihre Auswahl wurde gespeichert.</p>")
     );
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let long = format!("choice=accept&return_to=/{}", "a".repeat(4096));
     for (form, fields, status) in [
@@ -184,17 +184,17 @@ fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
         assert_eq!(reply.status, status, "{form} {fields:?}");
         assert_eq!(reply.set_cookies().len(), usize::from(status == 303), "{form} {fields:?}");
         if status != 303 {
-            let said: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
-            assert!(said["error"].is_string());
+            let output: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
+            assert!(output["error"].is_string());
         }
     }
-    let mut visitor = proxy.visit();
-    visitor.send(&request("DELETE", CENTRE, &[]));
-    let reply = visitor.reply("DELETE");
+    let mut client = proxy.connect();
+    client.send(&request("DELETE", CENTRE, &[]));
+    let reply = client.reply("DELETE");
     assert_eq!((reply.status, reply.field("allow").as_deref()), (405, Some("GET, HEAD, POST")));
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/.consentry/notice", &[("Content-Length", "0")]));
-    assert_eq!(visitor.reply("POST").status, 405);
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/.consentry/notice", &[("Content-Length", "0")]));
+    assert_eq!(client.reply("POST").status, 405);
     // A value that is not a path of the site is not linked.
     let page = proxy.get("/.consentry/?return_to=//evil.example&lang=%22%3E%3Cb%3E", &[]).text();
     assert!(!page.contains("evil.example") && !page.contains("<b>\""), "{page}");
@@ -202,7 +202,7 @@ fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
 
 #[test]
 fn the_language_follows_the_link_then_the_browser_then_the_site() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "[centre]\nlanguage = 'it'\n");
     for (path, accept, lang, title) in [
         ("", "", "it", "Preferenze sui cookie"),
@@ -225,7 +225,7 @@ fn the_language_follows_the_link_then_the_browser_then_the_site() {
 
 #[test]
 fn the_notice_has_dates_opt_out_links_and_cookies() {
-    let origin = Origin::setting(&["_ga=1; Max-Age=60"]);
+    let origin = Origin::setting_cookies(&["_ga=1; Max-Age=60"]);
     let toml = "[consent]\nnotice_date = 2026-03-01\n[centre]\nearlier_notices = [2018-05-25, 2020-01-02]\n";
     let proxy = Proxy::start(&origin, toml);
     proxy.get("/", &[]);
@@ -245,7 +245,7 @@ fn the_notice_has_dates_opt_out_links_and_cookies() {
 
 #[test]
 fn texts_domain_and_prefix_are_configurable_per_site() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("en.toml"),
@@ -267,10 +267,10 @@ fn texts_domain_and_prefix_are_configurable_per_site() {
     );
     let two = page("two.example");
     assert!(two.contains("Save choice") && two.contains(">Video<"), "{two}");
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     let form = "choice=save&allow=video";
     let length = form.len().to_string();
-    visitor.send(&request(
+    client.send(&request(
         "POST",
         "/privacy/",
         &[
@@ -280,8 +280,8 @@ fn texts_domain_and_prefix_are_configurable_per_site() {
             ("Content-Type", "application/x-www-form-urlencoded"),
         ],
     ));
-    visitor.send(form.as_bytes());
-    let lines = visitor.reply("POST").set_cookies();
+    client.send(form.as_bytes());
+    let lines = client.reply("POST").set_cookies();
     // A cookie from before the domain was configured would conflict with the new one.
     assert_eq!(lines[0], "consentry=; Path=/; Max-Age=0");
     assert!(
@@ -292,7 +292,7 @@ fn texts_domain_and_prefix_are_configurable_per_site() {
 
 #[test]
 fn with_another_tool_as_only_source_the_page_has_no_form() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "[consent]\nsources = ['onetrust']\n");
     let page = proxy.get(CENTRE, &[]).text();
     assert!(page.contains("Currently allowed") && !page.contains("<button"), "{page}");
@@ -307,14 +307,14 @@ fn others(reply: &Reply) -> Vec<String> {
 
 #[test]
 fn a_withdrawal_deletes_cookies_in_every_scope_and_clears_storage_if_configured() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "_ga=1; Domain=shop.example; Max-Age=600",
         "_fbp=1; HttpOnly; Path=/deep/down",
         "sid=1; HttpOnly",
         "lang=de; Path=/",
     ]);
     let proxy = Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies', 'storage']\n");
-    let before = consent("functional+analytics+targeting+social");
+    let before = consent_cookie("functional+analytics+targeting+social");
     proxy.get("/deep/down/page", &[("Cookie", &before)]);
     let cookies = format!("{before}; _ga=1; sid=1; lang=de; odd=1");
     let reply = post(&proxy, "choice=save&allow=functional", &[("Cookie", &cookies)]);
@@ -332,7 +332,7 @@ fn a_withdrawal_deletes_cookies_in_every_scope_and_clears_storage_if_configured(
         ]
     );
     // Only once: repeating the decision deletes nothing.
-    let after = consent("functional");
+    let after = consent_cookie("functional");
     let reply = post(&proxy, "choice=save&allow=functional", &[("Cookie", &after)]);
     assert_eq!((others(&reply).len(), reply.field("clear-site-data")), (0, None));
     // More consent deletes nothing, nor does a first refusal, since nothing was granted before.
@@ -344,23 +344,23 @@ fn a_withdrawal_deletes_cookies_in_every_scope_and_clears_storage_if_configured(
 
 #[test]
 fn a_withdrawal_deletes_configured_scopes_in_a_fresh_process() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let rule = "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\npath = '/account'\ndomain = 'shop.example'\n";
     let proxy = Proxy::start(&origin, rule);
-    let reply = post(&proxy, "choice=reject", &[("Cookie", &consent("analytics"))]);
+    let reply = post(&proxy, "choice=reject", &[("Cookie", &consent_cookie("analytics"))]);
     assert_eq!(others(&reply), ["uid=; Max-Age=0; Path=/account; Domain=shop.example"]);
-    let other = [("Cookie", &*consent("analytics")), ("Host", "other.example")];
+    let other = [("Cookie", &*consent_cookie("analytics")), ("Host", "other.example")];
     assert!(others(&post(&proxy, "choice=reject", &other)).is_empty(), "another domain");
 }
 
 #[test]
 fn a_withdrawal_keeps_storage_by_default_and_everything_in_observe_mode() {
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     for (toml, deletions) in
         [("", 2), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
     {
         let proxy = Proxy::start(&origin, toml);
-        let before = consent("analytics");
+        let before = consent_cookie("analytics");
         proxy.get("/", &[("Cookie", &before)]);
         let reply = post(&proxy, "choice=reject", &[("Cookie", &format!("{before}; _ga=1"))]);
         assert_eq!(reply.field("clear-site-data"), None, "{toml}");
@@ -372,8 +372,8 @@ fn a_withdrawal_keeps_storage_by_default_and_everything_in_observe_mode() {
 fn a_fresh_process_deletes_at_each_path_prefix_of_the_withdrawal_and_the_next_page() {
     let toml =
         "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\n[centre]\nprefix = '/shop/.privacy/'\n";
-    let proxy = Proxy::start(&Origin::answering(OK), toml);
-    let before = format!("{}; uid=1", consent("analytics"));
+    let proxy = Proxy::start(&Origin::responding(OK), toml);
+    let before = format!("{}; uid=1", consent_cookie("analytics"));
     let form = "choice=reject&return_to=/shop/item/1";
     let fields = [("Cookie", &*before), ("Host", "shop.example")];
     let mut lines = others(&proxy.post("/shop/.privacy/", form, &fields));
@@ -382,8 +382,8 @@ fn a_fresh_process_deletes_at_each_path_prefix_of_the_withdrawal_and_the_next_pa
     let at = |path: &str| format!("uid=; Max-Age=0; Path={path}");
     assert_eq!(lines, ["/", "/shop", "/shop/"].map(at));
     // Cookies of deeper paths are not sent with the withdrawal. The next page load deletes them.
-    let another = Proxy::start(&Origin::answering(OK), toml);
-    let after = format!("{}; uid=1", consent(""));
+    let another = Proxy::start(&Origin::responding(OK), toml);
+    let after = format!("{}; uid=1", consent_cookie(""));
     let fields = [("Cookie", &*after), ("Sec-Fetch-Mode", "navigate"), ("Host", "shop.example")];
     let lines = others(&another.get("/shop/item/1", &fields));
     for path in ["/", "/shop", "/shop/", "/shop/item", "/shop/item/", "/shop/item/1"] {

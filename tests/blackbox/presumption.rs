@@ -1,6 +1,6 @@
 //! Unclassified cookies that are presumed strictly necessary, and those that are not.
 
-use crate::support::{Origin, Proxy, all, consent, request, run};
+use crate::support::{Origin, Proxy, consent_cookie, full_consent, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NAVIGATE: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
@@ -12,14 +12,14 @@ fn jar(lines: &[String]) -> String {
 }
 
 /// The pairs of a `Cookie` field, without consentry's own.
-fn foreign(cookie: Option<String>) -> Vec<String> {
+fn other_pairs(cookie: Option<String>) -> Vec<String> {
     let cookie = cookie.unwrap_or_default();
     let pairs =
         cookie.split("; ").filter(|pair| !pair.is_empty() && !pair.starts_with("consentry"));
     pairs.map(str::to_owned).collect()
 }
 
-fn own_list(lines: &[String]) -> Vec<&String> {
+fn presumed_lists(lines: &[String]) -> Vec<&String> {
     lines.iter().filter(|line| line.starts_with("consentry_presumed=")).collect()
 }
 
@@ -43,10 +43,10 @@ fn session_like_cookies_are_presumed_necessary_and_others_stripped() {
         "_ga=13; HttpOnly",
         "=14; HttpOnly",
     ];
-    let origin = Origin::setting(&[&presumed[..], &stripped[..]].concat());
+    let origin = Origin::setting_cookies(&[&presumed[..], &stripped[..]].concat());
     let proxy = Proxy::start(&origin, "");
     let mut lines = proxy.get("/", &[]).set_cookies();
-    origin.next();
+    origin.next_request();
     let list = lines.pop().expect("a list");
     assert_eq!(lines, presumed);
     assert!(list.starts_with("consentry_presumed=1~"), "{list}");
@@ -56,14 +56,14 @@ fn session_like_cookies_are_presumed_necessary_and_others_stripped() {
     );
 
     // Another process, which has no state, gives the same result.
-    let other_origin = Origin::answering(OK);
+    let other_origin = Origin::responding(OK);
     let replica = Proxy::start(&other_origin, "");
     let bad =
         "; blob=7; blob2=8; blob3=9; acme_sid2=10; visitor_token=11; spring_campaign=12; _ga=13";
     let cookie = jar(&presumed.map(str::to_owned)) + "; " + &jar(&[list]) + bad;
     let reply = replica.get("/", &[("Cookie", &cookie), NAVIGATE]);
     assert_eq!(
-        foreign(other_origin.next().field("cookie")),
+        other_pairs(other_origin.next_request().field("cookie")),
         presumed.map(|line| line.split(';').next().unwrap().to_owned())
     );
     let deleted = reply.set_cookies();
@@ -75,16 +75,19 @@ fn session_like_cookies_are_presumed_necessary_and_others_stripped() {
 
 #[test]
 fn names_never_set_by_a_response_are_stripped_except_csrf_tokens() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let sent = "acme_sid=1; acme_token=2; acme_csrf=3; XSRF-TOKEN-9=4; stats_csrf=5; myblob=6";
     proxy.get("/", &[("Cookie", sent)]);
-    assert_eq!(foreign(origin.next().field("cookie")), ["acme_csrf=3", "XSRF-TOKEN-9=4"]);
+    assert_eq!(
+        other_pairs(origin.next_request().field("cookie")),
+        ["acme_csrf=3", "XSRF-TOKEN-9=4"]
+    );
 }
 
 #[test]
 fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "one=1; HttpOnly",
         "two=2; HttpOnly; Domain=.Shop.example; Secure; SameSite=None",
         "three=3; HttpOnly; Secure; SameSite=None; Partitioned",
@@ -92,7 +95,7 @@ fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
     let proxy = Proxy::start(&origin, "");
     let host = ("Host", "www.shop.example");
     let first = proxy.get("/", &[host]).set_cookies();
-    let lists = own_list(&first);
+    let lists = presumed_lists(&first);
     assert_eq!(lists.len(), 3, "{first:?}");
     let day = lists[0].split('~').nth(3).unwrap().to_owned();
     let list = "consentry_presumed=1~";
@@ -108,19 +111,19 @@ fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
         format!("{list}~nps~{day}~three; Path=/; HttpOnly; Secure; SameSite=None; Partitioned")
     );
     let again = proxy.get("/", &[host, ("Cookie", &jar(&first))]).set_cookies();
-    assert_eq!(own_list(&again), Vec::<&String>::new());
+    assert_eq!(presumed_lists(&again), Vec::<&String>::new());
     let reply = proxy.get("/", &[host, ("Cookie", &jar(&first))]);
-    assert_eq!(reply.field("cache-control"), None, "an unchanged response stays as it is");
+    assert_eq!(reply.field("cache-control"), None, "an unfiltered response is unchanged");
 }
 
 #[test]
 fn a_withdrawal_keeps_presumed_cookies_and_consented_ones_are_not_listed() {
-    let origin = Origin::setting(&["acme=1; HttpOnly", "blob=2"]);
+    let origin = Origin::setting_cookies(&["acme=1; HttpOnly", "blob=2"]);
     let proxy = Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies']\n");
-    let granted = proxy.get("/", &[("Cookie", &all())]).set_cookies();
+    let granted = proxy.get("/", &[("Cookie", &full_consent())]).set_cookies();
     assert_eq!(granted.len(), 3, "{granted:?}");
     assert!(granted[2].ends_with("~acme; Path=/; HttpOnly"), "{granted:?}");
-    let cookie = format!("{}; {}", jar(&granted), consent("functional"));
+    let cookie = format!("{}; {}", jar(&granted), consent_cookie("functional"));
     let fields = [
         ("Cookie", cookie.as_str()),
         ("Sec-Fetch-Site", "same-origin"),
@@ -129,9 +132,9 @@ fn a_withdrawal_keeps_presumed_cookies_and_consented_ones_are_not_listed() {
     ];
     let mut message = request("POST", "/.consentry/", &fields);
     message.extend_from_slice(b"choice=reject");
-    let mut visitor = proxy.visit();
-    visitor.send(&message);
-    let deleted = visitor.reply("POST").set_cookies();
+    let mut client = proxy.connect();
+    client.send(&message);
+    let deleted = client.reply("POST").set_cookies();
     assert!(deleted.iter().any(|line| line.starts_with("blob=; Max-Age=0")), "{deleted:?}");
     assert!(!deleted.iter().any(|line| line.starts_with("acme=")), "{deleted:?}");
 }
@@ -140,10 +143,10 @@ fn a_withdrawal_keeps_presumed_cookies_and_consented_ones_are_not_listed() {
 fn lists_are_bounded_and_hostile_lists_are_ignored() {
     let lines: Vec<String> =
         (0..120).map(|n| format!("nonce{}=1; HttpOnly", "x".repeat(n))).collect();
-    let origin = Origin::setting(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let origin = Origin::setting_cookies(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let proxy = Proxy::start(&origin, "");
     let first = proxy.get("/", &[]).set_cookies();
-    let list = own_list(&first)[0].clone();
+    let list = presumed_lists(&first)[0].clone();
     assert!(list.len() < 2300, "{}", list.len());
     let kept = list.split(';').next().unwrap().split('~').skip(4).count();
     assert!((16..=48).contains(&kept), "{kept}");
@@ -166,16 +169,19 @@ fn lists_are_bounded_and_hostile_lists_are_ignored() {
 
 #[test]
 fn presumed_cookies_are_distinguished_from_classified_ones_everywhere() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "acme=1; HttpOnly",
         "acme_auth=2; HttpOnly; Max-Age=31536000",
         "JSESSIONID=3; HttpOnly",
     ]);
     let proxy = Proxy::start(&origin, "");
     let lines = proxy.get("/", &[]).set_cookies();
-    assert_eq!(proxy.access()["presumed"], serde_json::json!({"http_only_session": 1, "name": 1}));
+    assert_eq!(
+        proxy.next_access_log_entry()["presumed"],
+        serde_json::json!({"http_only_session": 1, "name": 1})
+    );
     proxy.get("/", &[("Cookie", &jar(&lines))]);
-    assert_eq!(proxy.access()["presumed"]["listed"], 2);
+    assert_eq!(proxy.next_access_log_entry()["presumed"]["listed"], 2);
     for (evidence, count) in
         [("http_only_session", 2.0), ("name", 2.0), ("listed", 2.0), ("csrf_name", 0.0)]
     {
@@ -211,7 +217,7 @@ fn block_and_allow_presume_nothing_and_observe_sends_no_list() {
         ("unclassified = 'allow'\n", &lines[..]),
         ("mode = 'observe'\n", &lines[..]),
     ] {
-        let origin = Origin::setting(&lines);
+        let origin = Origin::setting_cookies(&lines);
         let proxy = Proxy::start(&origin, toml);
         assert_eq!(proxy.get("/", &[]).set_cookies(), expected, "{toml}");
     }

@@ -7,7 +7,7 @@ use consentry::config::settings::Durability;
 use consentry::internal::{DecisionChannel, Receipt, Sqlite, Store};
 use rusqlite::Connection;
 
-use crate::support::{Origin, Proxy, consent, request, run};
+use crate::support::{Origin, Proxy, consent_cookie, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -62,10 +62,10 @@ fn choose(proxy: &Proxy, form: &str, fields: &[(&str, &str)]) -> (u16, Option<St
         ("User-Agent", "Test/1"),
     ];
     all.extend(fields);
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/.consentry/", &all));
-    visitor.send(form.as_bytes());
-    let reply = visitor.reply("POST");
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/.consentry/", &all));
+    client.send(form.as_bytes());
+    let reply = client.reply("POST");
     let id = reply
         .set_cookies()
         .first()
@@ -87,15 +87,15 @@ fn command(folder: &Path, toml: &str, arguments: &[&str]) -> (i32, String, Strin
 fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prints() {
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(folder.path(), "[centre]\napi = true\nbridge = true");
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &toml);
     let (_, banner) =
         choose(&proxy, "banner=1&choice=reject&lang=de&return_to=/", &[("Sec-GPC", "1")]);
     let (_, centre) = choose(&proxy, "choice=save&allow=analytics&lang=ja", &[]);
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     let body = "{\"granted\":[\"social\"]}";
     for path in ["consent", "bridge"] {
-        visitor.send(&request(
+        client.send(&request(
             "POST",
             &format!("/.consentry/{path}"),
             &[
@@ -104,8 +104,8 @@ fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prin
                 ("Sec-Fetch-Site", "same-origin"),
             ],
         ));
-        visitor.send(body.as_bytes());
-        assert_eq!(visitor.reply("POST").status, 200);
+        client.send(body.as_bytes());
+        assert_eq!(client.reply("POST").status, 200);
     }
     let (code, out, error) = command(folder.path(), &toml, &["export"]);
     assert_eq!((code, error.as_str()), (0, ""));
@@ -114,7 +114,7 @@ fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prin
     assert_eq!(lines.len(), 4, "{out}");
     let find = |how: &str| lines.iter().find(|line| line["how"] == how).unwrap();
     let of_banner = find("banner");
-    assert_eq!(banner.as_deref(), Some(""), "who refused everything gets no identifier");
+    assert_eq!(banner.as_deref(), Some(""), "a visitor who refused everything gets no identifier");
     assert_eq!(of_banner["id"].as_str().unwrap().len(), 32);
     assert_eq!(find("centre")["id"], centre.clone().unwrap().as_str());
     assert_eq!(of_banner["site"], "default");
@@ -150,7 +150,7 @@ fn receipts_have_address_and_browser_if_configured() {
         folder.path(),
         "ip = true\nuser_agent = true\n[listen]\ntrusted_proxies = ['127.0.0.0/8']",
     );
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &toml);
     choose(&proxy, "choice=accept", &[("X-Forwarded-For", "198.51.100.1, 203.0.113.7")]);
     let (_, out, _) = command(folder.path(), &toml, &["export"]);
@@ -175,7 +175,7 @@ fn expired_receipts_are_deleted_by_the_clock_of_the_server() {
     ];
     Sqlite::open(&path, Durability::Batch).unwrap().insert(&receipts).unwrap();
     let toml = settings(folder.path(), "retention_days = 30");
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &toml);
     proxy.expect_log("expired receipts deleted");
     let (_, out, _) = command(folder.path(), &toml, &["export"]);
@@ -191,12 +191,12 @@ fn confirmed_receipts_survive_a_kill() {
     for durability in ["batch", "strict"] {
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(folder.path(), &format!("durability = '{durability}'"));
-        let origin = Origin::answering(OK);
+        let origin = Origin::responding(OK);
         let mut proxy = Proxy::start(&origin, &toml);
         let mut ids: Vec<String> =
             (0..50).map(|_| choose(&proxy, "choice=accept", &[]).1.unwrap()).collect();
         proxy.signal("KILL");
-        proxy.ended();
+        proxy.exit_status();
         let (_, out, _) = command(folder.path(), &toml, &["export"]);
         let mut kept: Vec<String> = out
             .lines()
@@ -220,7 +220,7 @@ fn while_the_store_is_down_receipts_are_spooled_and_moved_later() {
     // A directory in place of the file, which therefore cannot be opened.
     let store = folder.path().join("receipts.db");
     std::fs::create_dir(&store).unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let mut proxy = Proxy::start(&origin, &toml);
     // Reported before the first decision.
     proxy.expect_log("receipt store unavailable");
@@ -237,10 +237,10 @@ fn while_the_store_is_down_receipts_are_spooled_and_moved_later() {
     assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None));
     proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 1.0);
     let (_, shown, _) = command(folder.path(), &toml, &["show", &ids[1]]);
-    assert!(shown.contains(&ids[1]), "what waits is shown too");
+    assert!(shown.contains(&ids[1]), "spooled receipts are shown too");
     // The spool survives a kill, and the next process moves it to the store.
     proxy.signal("KILL");
-    proxy.ended();
+    proxy.exit_status();
     std::fs::remove_dir(&store).unwrap();
     let proxy = Proxy::start(&origin, &toml);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 3.0);
@@ -255,10 +255,10 @@ fn with_required_receipts_a_choice_without_a_receipt_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(folder.path(), "durability = 'strict'\nspool_max = 1");
     std::fs::create_dir(folder.path().join("receipts.db")).unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, &toml);
     assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
-    assert_eq!(choose(&proxy, "choice=accept", &[("Cookie", &consent(""))]), (503, None));
+    assert_eq!(choose(&proxy, "choice=accept", &[("Cookie", &consent_cookie(""))]), (503, None));
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_locked_store_spools_confirmed_choices() {
     for durability in ["batch", "strict"] {
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(folder.path(), &format!("durability = '{durability}'"));
-        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        let proxy = Proxy::start(&Origin::responding(OK), &toml);
         assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
         let locked = lock(folder.path(), "receipts.db");
         for _ in 0..5 {
@@ -302,7 +302,7 @@ fn a_locked_or_read_only_spool_does_not_affect_the_store() {
     let no_delete =
         "CREATE TRIGGER t BEFORE DELETE ON consent_receipts BEGIN SELECT raise(abort, 'full'); END";
     Connection::open(folder.path().join("spool")).unwrap().execute_batch(no_delete).unwrap();
-    let proxy = Proxy::start(&Origin::answering(OK), &settings(folder.path(), ""));
+    let proxy = Proxy::start(&Origin::responding(OK), &settings(folder.path(), ""));
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 3.0);
     proxy.expect_log("cannot read or write the receipt spool");
     let _locked = lock(folder.path(), "spool");
@@ -320,7 +320,7 @@ fn a_choice_rejected_without_a_receipt_is_not_recorded_later() {
     for durability in ["batch", "strict"] {
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(folder.path(), &format!("durability = '{durability}'"));
-        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        let proxy = Proxy::start(&Origin::responding(OK), &toml);
         assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
         let locked = ["receipts.db", "spool"].map(|name| lock(folder.path(), name));
         for _ in 0..3 {
@@ -339,16 +339,16 @@ fn a_choice_rejected_without_a_receipt_is_not_recorded_later() {
 #[test]
 fn a_choice_in_flight_at_sigterm_is_confirmed_with_a_receipt_or_rejected() {
     let folder = tempfile::tempdir().unwrap();
-    let mut proxy = Proxy::start(&Origin::answering(OK), &settings(folder.path(), ""));
+    let mut proxy = Proxy::start(&Origin::responding(OK), &settings(folder.path(), ""));
     assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
     let locked = lock(folder.path(), "receipts.db");
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let visitors: Vec<_> =
+        let clients: Vec<_> =
             (0..3).map(|_| scope.spawn(|| choose(&proxy, "choice=accept", &[]).0)).collect();
         proxy.signal("TERM");
-        visitors.into_iter().filter_map(|visitor| visitor.join().ok()).collect()
+        clients.into_iter().filter_map(|client| client.join().ok()).collect()
     });
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(proxy.exit_status().code(), Some(0));
     drop(locked);
     let confirmed = statuses.iter().filter(|status| **status == 303).count();
     let spool = Sqlite::open(&folder.path().join("spool"), Durability::Batch).unwrap();
@@ -360,7 +360,7 @@ fn a_choice_in_flight_at_sigterm_is_confirmed_with_a_receipt_or_rejected() {
 fn a_receipt_is_erased_by_id_from_the_store_and_every_spool() {
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(folder.path(), "");
-    let mut proxy = Proxy::start(&Origin::answering(OK), &toml);
+    let mut proxy = Proxy::start(&Origin::responding(OK), &toml);
     let id = choose(&proxy, "choice=accept", &[]).1.unwrap();
     let other = choose(&proxy, "choice=accept", &[]).1.unwrap();
     let (code, out, error) = command(folder.path(), &toml, &["erase", &id]);
@@ -369,7 +369,7 @@ fn a_receipt_is_erased_by_id_from_the_store_and_every_spool() {
     assert_eq!(command(folder.path(), &toml, &["erase", &id]).0, 1, "it is gone");
     assert_eq!(command(folder.path(), &toml, &["erase", "soon"]).0, 2);
     proxy.signal("TERM");
-    proxy.ended();
+    proxy.exit_status();
     // In the spool of this process, and in a spool that the command cannot access.
     let (here, elsewhere) = ("0".repeat(32), "1".repeat(32));
     let path = folder.path().join("spool");
@@ -379,7 +379,7 @@ fn a_receipt_is_erased_by_id_from_the_store_and_every_spool() {
     assert_eq!(spool.count().unwrap(), 0);
     assert_eq!(command(folder.path(), &toml, &["erase", &elsewhere]).0, 1);
     spool.insert(&[receipt(&elsewhere, 7, None), receipt(&here, 7, None)]).unwrap();
-    let proxy = Proxy::start(&Origin::answering(OK), &toml);
+    let proxy = Proxy::start(&Origin::responding(OK), &toml);
     proxy.expect_metric("consentry_receipts_waiting", 0.0);
     assert_eq!(stored(folder.path()), [other]);
     let (_, out, _) = command(folder.path(), &toml, &["export"]);
@@ -398,7 +398,7 @@ fn a_receipt_identifies_the_texts_shown_to_the_visitor() {
     let toml = settings(folder.path(), "") + banner;
     let page =
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<body></body>";
-    let proxy = Proxy::start(&Origin::answering(page), &toml);
+    let proxy = Proxy::start(&Origin::responding(page), &toml);
     let hidden = |text: &str| {
         let value = text.split("name=\"texts\" value=\"").nth(1).expect("the form has the field");
         value.split('"').next().unwrap().to_owned()
@@ -447,7 +447,7 @@ fn a_full_refusal_by_api_or_bridge_has_a_receipt_and_no_identifier_in_the_cookie
         std::fs::write(&key_file, "k".repeat(32)).unwrap();
         let key = key.replace("'key'", &format!("'{}'", key_file.display()));
         let toml = settings(folder.path(), "[centre]\napi = true\nbridge = true\n") + &key;
-        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        let proxy = Proxy::start(&Origin::responding(OK), &toml);
         for path in ["consent", "bridge"] {
             for (body, has_id) in
                 [("{\"granted\":[]}", false), ("{\"granted\":[\"social\"]}", true)]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::support::{Origin, Proxy, refusing, request};
+use crate::support::{Origin, Proxy, refusing_address, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
 const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
@@ -21,7 +21,7 @@ fn names(proxy: &Proxy) -> Vec<String> {
 
 #[test]
 fn sighup_reloads_the_config_and_keeps_counters() {
-    let origin = Origin::setting(&["_ga=1", "own=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "own=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
     assert_eq!(names(&proxy), ["sid"]);
     let stripped = "consentry_cookies_stripped_total{site=\"shop\",category=\"analytics\",mode=\"enforce\",direction=\"response\"}";
@@ -35,7 +35,7 @@ fn sighup_reloads_the_config_and_keeps_counters() {
     let inventory: serde_json::Value = serde_json::from_str(&proxy.admin("/inventory").1).unwrap();
     let cookies = inventory["shop"]["cookies"].as_array().unwrap();
     let set = |name: &str| {
-        let all: Vec<_> = cookies.iter().filter(|seen| seen["name"] == name).collect();
+        let all: Vec<_> = cookies.iter().filter(|received| received["name"] == name).collect();
         assert_eq!(all.len(), 1, "{name} {inventory:#}");
         (all[0]["set"].clone(), all[0]["category"].clone())
     };
@@ -45,7 +45,7 @@ fn sighup_reloads_the_config_and_keeps_counters() {
 
 #[test]
 fn an_invalid_config_keeps_the_previous_one_and_is_reported_until_fixed() {
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
     let wrong = "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n";
     proxy.rewrite(&toml(&origin, wrong));
@@ -71,7 +71,7 @@ fn an_invalid_config_keeps_the_previous_one_and_is_reported_until_fixed() {
 
 #[test]
 fn changed_files_and_swapped_symlinks_are_detected() {
-    let origin = Origin::setting(&["own=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["own=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let rules = |version: &str, text: &str| {
         let path = folder.path().join(version);
@@ -102,8 +102,8 @@ fn changed_files_and_swapped_symlinks_are_detected() {
 fn a_request_in_flight_keeps_its_config() {
     let (let_go, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
-    let origin = Origin::scripted(move |seen, stream| {
-        if seen.line.contains("/slow") {
+    let origin = Origin::scripted(move |received, stream| {
+        if received.line.contains("/slow") {
             held.lock().unwrap().recv().unwrap();
         }
         stream
@@ -112,33 +112,33 @@ fn a_request_in_flight_keeps_its_config() {
         true
     });
     let proxy = Proxy::start_with(&toml(&origin, ""));
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/slow", &[]));
-    origin.next();
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/slow", &[]));
+    origin.next_request();
     proxy.reload(&toml(&origin, "mode = 'observe'\n"));
-    assert_eq!(names(&proxy), ["_ga"], "who comes now is only observed");
+    assert_eq!(names(&proxy), ["_ga"], "a new request is only observed");
     let_go.send(()).unwrap();
-    assert!(visitor.reply("GET").set_cookies().is_empty());
+    assert!(client.reply("GET").set_cookies().is_empty());
     // Each counted once, under its mode.
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
 }
 
 #[test]
 fn no_request_fails_during_a_hundred_reloads() {
-    let origin = Arc::new(Origin::setting(&["_ga=1", "sid=1"]));
+    let origin = Arc::new(Origin::setting_cookies(&["_ga=1", "sid=1"]));
     let rules = "[[cookie]]\nname = '_ga'\ncategory = 'analytics'\n[[cookie]]\nname = 'sid'\ncategory = 'necessary'\n";
     let config = |mode| toml(&origin, &format!("mode = '{mode}'\ncatalogue = []\n{rules}"));
     let proxy = Arc::new(Proxy::start_with(&config("enforce")));
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let visitors: Vec<_> = (0..4)
+    let clients: Vec<_> = (0..4)
         .map(|number| {
             let (proxy, stop, answered) =
                 (Arc::clone(&proxy), Arc::clone(&stop), Arc::clone(&answered));
             std::thread::spawn(move || {
-                let mut visitor = proxy.visit();
+                let mut client = proxy.connect();
                 while !stop.load(Relaxed) {
-                    visitor.send(&request("GET", &format!("/{number}"), &[]));
-                    let reply = visitor.reply("GET");
+                    client.send(&request("GET", &format!("/{number}"), &[]));
+                    let reply = client.reply("GET");
                     assert_eq!(reply.status, 200);
                     let cookies = reply.set_cookies();
                     assert!(cookies == ["sid=1"] || cookies == ["_ga=1", "sid=1"], "{cookies:?}");
@@ -152,7 +152,7 @@ fn no_request_fails_during_a_hundred_reloads() {
         proxy.reload(&config(mode));
     }
     stop.store(true, Relaxed);
-    visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+    clients.into_iter().for_each(|client| client.join().unwrap());
     let answered = answered.load(Relaxed);
     assert!(answered > 100, "{answered}");
     // Each request was counted exactly once.
@@ -162,8 +162,8 @@ fn no_request_fails_during_a_hundred_reloads() {
 #[test]
 fn upstream_health_survives_new_weights_and_tls_settings() {
     // Nothing listens at this address. Only the first request finds out.
-    let dead = refusing();
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+    let dead = refusing_address();
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
     for (scheme, before, after) in [
         ("http", "", ""),
         (
@@ -183,9 +183,9 @@ fn upstream_health_survives_new_weights_and_tls_settings() {
         let next_pause = |known: usize| {
             proxy.wait_until("the next ejection", || {
                 assert_eq!(proxy.get("/", &[]).text(), "b");
-                pauses(&proxy).len() > known
+                ejection_times(&proxy).len() > known
             });
-            pauses(&proxy)
+            ejection_times(&proxy)
         };
         let known = next_pause(0);
         proxy.reload(&site(2, after));
@@ -196,7 +196,7 @@ fn upstream_health_survives_new_weights_and_tls_settings() {
 }
 
 /// The ejection times of the only upstream, in seconds.
-fn pauses(proxy: &Proxy) -> Vec<u64> {
+fn ejection_times(proxy: &Proxy) -> Vec<u64> {
     let log = proxy.log();
     let pause = |line: &str| line.split_once("\"pause\":\"")?.1.split('s').next()?.parse().ok();
     log.lines()
@@ -207,7 +207,7 @@ fn pauses(proxy: &Proxy) -> Vec<u64> {
 
 #[test]
 fn upstream_connections_survive_a_new_weight() {
-    let (a, b) = (Origin::setting(&["sid=a"]), Origin::setting(&["sid=b"]));
+    let (a, b) = (Origin::setting_cookies(&["sid=a"]), Origin::setting_cookies(&["sid=b"]));
     let site = |weight: u32| {
         format!(
             "[[site]]\nupstream = [{{ url = '{}', weight = {weight} }}, '{}']\n",
@@ -216,7 +216,7 @@ fn upstream_connections_survive_a_new_weight() {
         )
     };
     let proxy = Proxy::start_with(&site(1));
-    let mut client = proxy.visit();
+    let mut client = proxy.connect();
     let mut get = || {
         client.send(&request("GET", "/", &[]));
         client.reply("GET").set_cookies()

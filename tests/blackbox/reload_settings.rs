@@ -14,7 +14,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+use crate::support::{Origin, Proxy, RawClient, TIMEOUT, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -33,21 +33,21 @@ fn site(origin: &Origin, more: &str) -> String {
 
 /// The status on a new connection that starts with these bytes.
 fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
-    let mut visitor = proxy.visit();
-    visitor.send(begin.as_bytes());
-    visitor.send(&request("GET", "/", fields));
+    let mut client = proxy.connect();
+    client.send(begin.as_bytes());
+    client.send(&request("GET", "/", fields));
     let mut start = [0; 12];
-    visitor.stream.read_exact(&mut start).ok()?;
+    client.stream.read_exact(&mut start).ok()?;
     std::str::from_utf8(&start[9..]).unwrap().parse().ok()
 }
 
 #[test]
 fn global_settings_follow_each_reload() {
-    let origin = Origin::scripted(|seen, stream| {
-        if seen.line.contains("/silent") {
+    let origin = Origin::scripted(|received, stream| {
+        if received.line.contains("/silent") {
             return stream.read(&mut [0; 1]).is_ok_and(|count| count > 0);
         }
-        let forwarded = seen.field("x-forwarded-for").unwrap_or_default();
+        let forwarded = received.field("x-forwarded-for").unwrap_or_default();
         let cookies = "Set-Cookie: _ga=1\r\n";
         let body = format!("<html><body>{forwarded}");
         let length = body.len();
@@ -96,9 +96,9 @@ fn global_settings_follow_each_reload() {
 fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::scripted(move |seen, stream| {
-        if seen.line.contains("/held") {
-            let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+    let origin = Origin::scripted(move |received, stream| {
+        if received.line.contains("/held") {
+            let _ = wait.lock().unwrap().recv_timeout(TIMEOUT);
         }
         stream.write_all(OK.as_bytes()).is_ok()
     });
@@ -106,9 +106,9 @@ fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
         site(&origin, &format!("limits.concurrent_requests = {most}\n{more}"))
     };
     let proxy = Proxy::start_with(&limited(1, ""));
-    let mut held = proxy.visit();
+    let mut held = proxy.connect();
     held.send(&request("GET", "/held", &[]));
-    origin.next();
+    origin.next_request();
     assert_eq!(proxy.get("/", &[]).status, 503);
     reload(&proxy, &limited(1, "unclassified = 'allow'"));
     assert_eq!(proxy.get("/", &[]).status, 503, "it is still in progress");
@@ -122,7 +122,7 @@ fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
 
 #[test]
 fn the_admin_listener_shows_the_current_config() {
-    let (one, two) = (Origin::setting(&["uid=1"]), Origin::setting(&["uid=1"]));
+    let (one, two) = (Origin::setting_cookies(&["uid=1"]), Origin::setting_cookies(&["uid=1"]));
     let proxy = Proxy::start_with(&site(&one, ""));
     let up = |origin: &Origin, name: &str| {
         format!("consentry_upstream_up{{site=\"{name}\",upstream=\"{}\"}}", origin.url())
@@ -148,7 +148,7 @@ fn the_admin_listener_shows_the_current_config() {
 
 #[test]
 fn files_of_a_reloaded_config_are_watched() {
-    let origin = Origin::setting(&["uid=1"]);
+    let origin = Origin::setting_cookies(&["uid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("more.toml");
     std::fs::write(&file, "").unwrap();
@@ -161,7 +161,7 @@ fn files_of_a_reloaded_config_are_watched() {
 
 #[test]
 fn a_loop_is_reported_once_for_each_config() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start_with(&site(&origin, "catalogue = []"));
     for reported in 1..=3 {
         for _ in 0..3 {
@@ -182,31 +182,32 @@ fn a_loop_is_reported_once_for_each_config() {
 }
 
 /// A certificate for `127.0.0.1` and `shop.example`, in a directory.
-struct Made {
-    certificate: CertificateDer<'static>,
+struct TestCertificate {
+    der: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
     toml: String,
     file: String,
 }
 
-fn made(folder: &Path, name: &str) -> Made {
+fn generate_certificate(folder: &Path, name: &str) -> TestCertificate {
     let names = ["127.0.0.1".to_owned(), "shop.example".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let certificate = rcgen::generate_simple_self_signed(names).unwrap();
     let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    Made {
-        certificate: CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap(),
-        key: PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap(),
+    std::fs::write(&cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    TestCertificate {
+        der: CertificateDer::from_pem_slice(certificate.cert.pem().as_bytes()).unwrap(),
+        key: PrivateKeyDer::from_pem_slice(certificate.signing_key.serialize_pem().as_bytes())
+            .unwrap(),
         toml: format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display()),
         file: cert.display().to_string(),
     }
 }
 
 /// The certificate presented to a new connection.
-fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
+fn presented_certificate(proxy: &Proxy, trusted: &[&TestCertificate]) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();
-    trusted.iter().for_each(|made| roots.add(made.certificate.clone()).unwrap());
+    trusted.iter().for_each(|certificate| roots.add(certificate.der.clone()).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -215,8 +216,8 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
         .with_no_client_auth();
     let name = ServerName::try_from("shop.example").unwrap();
     let client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let stream = TcpStream::connect(proxy.secure.unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let stream = TcpStream::connect(proxy.https.unwrap()).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut stream = StreamOwned::new(client, stream);
     stream.write_all(&request("GET", "/", &[])).unwrap();
     let mut start = [0; 12];
@@ -228,10 +229,12 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
 #[test]
 fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
-    let origin = Origin::answering(OK);
-    let with = |certificates: &[&Made], more: &str| {
-        let listed: Vec<&str> = certificates.iter().map(|made| made.toml.as_str()).collect();
+    let (one, two) =
+        (generate_certificate(folder.path(), "one"), generate_certificate(folder.path(), "two"));
+    let origin = Origin::responding(OK);
+    let with = |certificates: &[&TestCertificate], more: &str| {
+        let listed: Vec<&str> =
+            certificates.iter().map(|certificate| certificate.toml.as_str()).collect();
         let listed = listed.join(", ");
         site(
             &origin,
@@ -239,28 +242,31 @@ fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() 
         )
     };
     let proxy = Proxy::start_with(&with(&[&one, &two], ""));
-    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.der);
     reload(&proxy, &with(&[&two, &one], ""));
-    assert!(shown(&proxy, &[&one, &two]) == two.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == two.der);
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &with(&[&one], "tls.redirect = true"));
-    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.der);
     assert_eq!(proxy.get("/", &[]).status, 301);
     reload(&proxy, &with(&[&two], ""));
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &site(&origin, ""));
-    assert!(shown(&proxy, &[&one, &two]) == two.certificate, "its socket stays open");
+    assert!(presented_certificate(&proxy, &[&one, &two]) == two.der, "its socket stays open");
 }
 
 /// An HTTPS origin with optional keep-alive. Counts the accepted connections, and those that resumed an earlier
 /// session.
-fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+fn https_origin(
+    certificate: &TestCertificate,
+    keeps: bool,
+) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.certificate.clone()], made.key.clone_key())
+        .with_single_cert(vec![certificate.der.clone()], certificate.key.clone_key())
         .unwrap();
     let (config, accepted) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
     let resumed = Arc::new(AtomicUsize::new(0));
@@ -297,7 +303,8 @@ fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<
 #[test]
 fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
+    let (one, two) =
+        (generate_certificate(folder.path(), "one"), generate_certificate(folder.path(), "two"));
     let (address, accepted, _) = https_origin(&one, true);
     let toml = |tls: &str, weight: u32| {
         format!(
@@ -333,7 +340,7 @@ fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
 #[test]
 fn upstream_tls_sessions_survive_a_reload() {
     let folder = tempfile::tempdir().unwrap();
-    let one = made(folder.path(), "one");
+    let one = generate_certificate(folder.path(), "one");
     let (address, accepted, resumed) = https_origin(&one, false);
     let toml = |weight: u32| {
         format!(
@@ -354,14 +361,14 @@ fn upstream_tls_sessions_survive_a_reload() {
 
 #[test]
 fn a_replaced_upstream_gets_no_more_requests() {
-    let (one, two) = (Origin::answering(OK), Origin::answering(OK));
+    let (one, two) = (Origin::responding(OK), Origin::responding(OK));
     let proxy = Proxy::start_with(&site(&one, "workers = 1"));
-    let mut client = Visitor::connect(proxy.address);
+    let mut client = RawClient::connect(proxy.address);
     for origin in [&one, &two, &one] {
         reload(&proxy, &site(origin, "workers = 1"));
         client.send(&request("GET", "/", &[]));
         assert_eq!(client.reply("GET").status, 200);
-        origin.next();
-        assert!(one.saw_nothing() && two.saw_nothing());
+        origin.next_request();
+        assert!(one.received_nothing() && two.received_nothing());
     }
 }

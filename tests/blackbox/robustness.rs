@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use crate::support::{Origin, Proxy, refusing, request};
+use crate::support::{Origin, Proxy, refusing_address, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn malformed_requests_are_rejected_and_the_connection_closed() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let cases: &[&[u8]] = &[
         b"GET / HTTP/1.1\r\n\r\n",
@@ -31,29 +31,29 @@ fn malformed_requests_are_rejected_and_the_connection_closed() {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ];
     for bytes in cases {
-        let mut visitor = proxy.visit();
-        visitor.send(bytes);
-        let reply = visitor.reply("GET");
+        let mut client = proxy.connect();
+        client.send(bytes);
+        let reply = client.reply("GET");
         assert_eq!(reply.status, 400, "{}", bytes.escape_ascii());
-        visitor.closed();
+        client.closed();
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     proxy.expect_metric("consentry_errors_total{kind=\"bad_request\"}", cases.len() as f64);
 }
 
 #[test]
 fn heads_over_the_limits_get_431() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let long = "x".repeat(70_000);
     let names: Vec<String> = (0..140).map(|number| format!("x-{number}")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     for fields in [&[("X-Long", long.as_str())][..], &many] {
-        let mut visitor = proxy.visit();
-        visitor.send(&request("GET", "/", fields));
-        assert_eq!(visitor.reply("GET").status, 431);
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/", fields));
+        assert_eq!(client.reply("GET").status, 431);
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     let cookie = format!("PHPSESSID={}", "x".repeat(30_000));
     assert_eq!(proxy.get("/", &[("Cookie", &cookie)]).status, 200, "large consent strings pass");
     let strict = Proxy::start(&origin, "limits.header_fields = 8");
@@ -62,69 +62,69 @@ fn heads_over_the_limits_get_431() {
 
 #[test]
 fn connect_is_rejected_and_an_absolute_target_sets_the_host() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
-    assert_eq!(visitor.reply("CONNECT").status, 405);
-    let mut visitor = proxy.visit();
-    visitor.send(b"GET http://real.example/x?y HTTP/1.1\r\nHost: fake.example\r\n\r\n");
-    assert_eq!(visitor.reply("GET").status, 200);
-    let seen = origin.next();
-    assert_eq!(seen.line, "GET /x?y HTTP/1.1");
-    assert_eq!(seen.field("host").as_deref(), Some("real.example"));
+    let mut client = proxy.connect();
+    client.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    assert_eq!(client.reply("CONNECT").status, 405);
+    let mut client = proxy.connect();
+    client.send(b"GET http://real.example/x?y HTTP/1.1\r\nHost: fake.example\r\n\r\n");
+    assert_eq!(client.reply("GET").status, 200);
+    let received = origin.next_request();
+    assert_eq!(received.line, "GET /x?y HTTP/1.1");
+    assert_eq!(received.field("host").as_deref(), Some("real.example"));
 }
 
 #[test]
 fn http_1_0_requests_are_served_and_the_connection_closed() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     );
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(b"GET / HTTP/1.0\r\n\r\n");
-    let answer = String::from_utf8(visitor.closed()).unwrap();
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.0\r\n\r\n");
+    let answer = String::from_utf8(client.closed()).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("\r\n\r\nok"), "{answer}");
-    let seen = origin.next();
+    let received = origin.next_request();
     assert_eq!(
-        (seen.line.as_str(), seen.field("host")),
+        (received.line.as_str(), received.field("host")),
         ("GET / HTTP/1.1", Some(origin.address.to_string()))
     );
 }
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let origin = Origin::scripted(|seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap().to_owned();
+    let origin = Origin::scripted(|received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap().to_owned();
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()).is_ok()
     });
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(
+    let mut client = proxy.connect();
+    client.send(
         &[request("GET", "/1", &[]), request("GET", "/2", &[]), request("GET", "/3", &[])].concat(),
     );
     for expected in ["/1", "/2", "/3"] {
-        assert_eq!(visitor.reply("GET").text(), expected);
+        assert_eq!(client.reply("GET").text(), expected);
     }
 }
 
 #[test]
 fn pipelined_requests_before_a_malformed_one_are_answered_and_later_ones_are_not() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     let malformed = b"GET /2 HTTP/1.1\r\nHost: a\r\nbad name: 1\r\n\r\n".to_vec();
-    visitor.send(&[request("GET", "/1", &[]), malformed, request("GET", "/3", &[])].concat());
-    assert_eq!(visitor.reply("GET").status, 200);
-    assert_eq!(visitor.reply("GET").status, 400);
-    visitor.closed();
-    assert_eq!(origin.next().line, "GET /1 HTTP/1.1");
-    assert!(origin.saw_nothing());
+    client.send(&[request("GET", "/1", &[]), malformed, request("GET", "/3", &[])].concat());
+    assert_eq!(client.reply("GET").status, 200);
+    assert_eq!(client.reply("GET").status, 400);
+    client.closed();
+    assert_eq!(origin.next_request().line, "GET /1 HTTP/1.1");
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn an_unread_body_is_never_parsed_as_the_next_request() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let toml = "limits.body_bytes = 10\n[[beacon]]\npath = '/track'\ncategory = 'targeting'";
     let proxy = Proxy::start(&origin, toml);
     let inner = request("GET", "/smuggled", &[]);
@@ -139,34 +139,34 @@ fn an_unread_body_is_never_parsed_as_the_next_request() {
     ];
     for head in heads {
         let shown = head.escape_ascii().to_string();
-        let mut visitor = proxy.visit();
-        visitor.send(
+        let mut client = proxy.connect();
+        client.send(
             &[head, inner.clone(), request("GET", "/next", &[("Connection", "close")])].concat(),
         );
-        let first = visitor.reply("POST").status;
+        let first = client.reply("POST").status;
         assert!(matches!(first, 200 | 204 | 400 | 404 | 413), "{first}: {shown}");
-        let rest = visitor.closed();
+        let rest = client.closed();
         let answers = rest.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
-        assert!(answers <= 1, "one answer to the next request, or none: {shown}");
-        while let Some(seen) = origin.next_if_any() {
-            assert_eq!(seen.line, "GET /next HTTP/1.1", "{shown}");
+        assert!(answers <= 1, "at most one response to the next request: {shown}");
+        while let Some(received) = origin.try_next_request() {
+            assert_eq!(received.line, "GET /next HTTP/1.1", "{shown}");
         }
     }
 }
 
 #[test]
 fn an_upstream_refusing_connections_gives_502_in_the_accepted_format() {
-    let gone = refusing();
+    let gone = refusing_address();
     let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{gone}'"));
     let plain = proxy.get("/", &[]);
     assert_eq!(plain.status, 502);
     assert_eq!(plain.field("content-type").as_deref(), Some("text/plain; charset=utf-8"));
-    let id = proxy.access()["request_id"].as_str().unwrap().to_owned();
+    let id = proxy.next_access_log_entry()["request_id"].as_str().unwrap().to_owned();
     assert!(plain.text().contains(&id), "{}", plain.text());
     let json = proxy.get("/", &[("Accept", "application/json")]);
     let page: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
     assert_eq!((page["status"].as_u64(), page["error"].as_str()), (Some(502), Some("Bad Gateway")));
-    assert_eq!(page["request_id"], proxy.access()["request_id"]);
+    assert_eq!(page["request_id"], proxy.next_access_log_entry()["request_id"]);
     for reply in [plain, json] {
         assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
         assert!(!reply.text().contains(&gone.port().to_string()), "no internal details");
@@ -207,7 +207,7 @@ fn a_body_aborted_by_the_upstream_is_aborted_for_the_client() {
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/", &[]);
     assert_eq!((reply.text().as_str(), reply.complete), ("half", false));
-    assert_eq!(proxy.access()["complete"], false);
+    assert_eq!(proxy.next_access_log_entry()["complete"], false);
     proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
 }
 
@@ -226,19 +226,19 @@ fn a_response_before_the_end_of_the_request_is_forwarded() {
         [&head[..count], &rest].concat().ends_with(b"abc")
     });
     let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{address}'\n"));
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/", &[("Content-Length", "1000")]));
-    visitor.send(b"abc");
-    let reply = visitor.reply("POST");
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/", &[("Content-Length", "1000")]));
+    client.send(b"abc");
+    let reply = client.reply("POST");
     assert_eq!((reply.status, reply.text().as_str()), (413, "big"));
-    drop(visitor);
-    assert!(origin.join().unwrap(), "the upload ends where the visitor left");
+    drop(client);
+    assert!(origin.join().unwrap(), "the upload ends when the client disconnects");
 }
 
 #[test]
 fn an_upstream_refusing_connections_is_ejected_while_others_are_available() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let dead = refusing();
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let dead = refusing_address();
     let began = Instant::now();
     let proxy =
         Proxy::start_with(&format!("[[site]]\nupstream = ['http://{dead}', '{}']\n", origin.url()));

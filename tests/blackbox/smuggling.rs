@@ -7,11 +7,11 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Sends bytes. Asserts that none of them reaches the origin and that the connection is closed.
 fn refused(proxy: &Proxy, origin: &Origin, bytes: &[u8]) {
-    let mut visitor = proxy.visit();
-    visitor.send(bytes);
+    let mut client = proxy.connect();
+    client.send(bytes);
     // Some are rejected only at the end of input.
-    visitor.finish_sending();
-    let answer = visitor.closed();
+    client.shutdown_write();
+    let answer = client.closed();
     let status = answer.get(9..12).unwrap_or_default();
     let shown = bytes.escape_ascii();
     assert!(
@@ -21,14 +21,14 @@ fn refused(proxy: &Proxy, origin: &Origin, bytes: &[u8]) {
         "{shown}: {}",
         answer.escape_ascii()
     );
-    if let Some(seen) = origin.next_if_any() {
-        panic!("{shown} reached the origin as {seen:?}");
+    if let Some(received) = origin.try_next_request() {
+        panic!("{shown} reached the origin as {received:?}");
     }
 }
 
 #[test]
 fn invalid_content_lengths_are_rejected() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [
         "Content-Length: 3\r\nContent-Length: 4",
@@ -55,7 +55,7 @@ fn invalid_content_lengths_are_rejected() {
 
 #[test]
 fn transfer_codings_other_than_chunked_are_rejected() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let body = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     for fields in [
@@ -85,29 +85,35 @@ fn transfer_codings_other_than_chunked_are_rejected() {
 #[test]
 fn chunked_wins_over_content_length_and_closes_the_connection() {
     // RFC 9112 section 6.3 allows this interpretation if the connection is not reused.
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 4",
     ] {
-        let mut visitor = proxy.visit();
+        let mut client = proxy.connect();
         let bytes = format!(
             "POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
-        visitor.send(bytes.as_bytes());
-        let reply = visitor.reply("POST");
+        client.send(bytes.as_bytes());
+        let reply = client.reply("POST");
         assert_eq!((reply.status, reply.field("connection").as_deref()), (200, Some("close")));
-        assert_eq!(visitor.closed(), b"");
-        let seen = origin.next();
-        assert_eq!((seen.line.as_str(), seen.body.as_slice()), ("POST /one HTTP/1.1", &b"abc"[..]));
-        assert!(seen.values("content-length").is_empty() && origin.saw_nothing(), "{fields}");
+        assert_eq!(client.closed(), b"");
+        let received = origin.next_request();
+        assert_eq!(
+            (received.line.as_str(), received.body.as_slice()),
+            ("POST /one HTTP/1.1", &b"abc"[..])
+        );
+        assert!(
+            received.values("content-length").is_empty() && origin.received_nothing(),
+            "{fields}"
+        );
     }
 }
 
 #[test]
 fn malformed_chunks_abort_the_request() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for chunks in [
         "g\r\nabc\r\n0\r\n\r\n",
@@ -124,20 +130,20 @@ fn malformed_chunks_abort_the_request() {
         let bytes = format!(
             "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
-        let mut visitor = proxy.visit();
-        visitor.send(bytes.as_bytes());
-        visitor.finish_sending();
-        let answer = visitor.closed();
+        let mut client = proxy.connect();
+        client.send(bytes.as_bytes());
+        client.shutdown_write();
+        let answer = client.closed();
         assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
         // Its head may have been forwarded. The body is incomplete, and no second request was forwarded.
-        assert!(origin.saw_nothing(), "{}", chunks.escape_debug());
+        assert!(origin.received_nothing(), "{}", chunks.escape_debug());
     }
     proxy.expect_metric("consentry_errors_total{kind=\"bad_request\"}", 10.0);
 }
 
 #[test]
 fn accepted_framings_reach_the_origin_as_exactly_one_request() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let long = format!("3;x={}\r\nabc\r\n0\r\n\r\n", "y".repeat(1000));
     let cases: &[(&str, &str, &[u8])] = &[
@@ -164,13 +170,13 @@ fn accepted_framings_reach_the_origin_as_exactly_one_request() {
         ("X: a\u{a0}b\r\nContent-Length: 3", "abc", b"abc"),
     ];
     for (fields, body, read) in cases {
-        let mut visitor = proxy.visit();
+        let mut client = proxy.connect();
         let bytes = format!("POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
-        visitor.send(bytes.as_bytes());
-        assert_eq!(visitor.reply("POST").status, 200, "{fields}");
-        visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
-        let (one, two) = (origin.next(), origin.next());
+        client.send(bytes.as_bytes());
+        assert_eq!(client.reply("POST").status, 200, "{fields}");
+        client.send(b"GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.reply("GET").status, 200, "{fields}");
+        let (one, two) = (origin.next_request(), origin.next_request());
         assert_eq!(
             (one.line.as_str(), one.body.as_slice()),
             ("POST /one HTTP/1.1", *read),
@@ -178,20 +184,20 @@ fn accepted_framings_reach_the_origin_as_exactly_one_request() {
         );
         assert_eq!(one.field("host").as_deref(), Some("a"));
         assert_eq!((two.line.as_str(), two.body.len()), ("GET /two HTTP/1.1", 0), "{fields}");
-        assert!(origin.saw_nothing());
+        assert!(origin.received_nothing());
     }
 }
 
 #[test]
 fn a_bare_line_feed_is_normalised_to_crlf_for_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(b"GET /one HTTP/1.1\nHost: a\nX-One: 1\n\n");
-    assert_eq!(visitor.reply("GET").status, 200);
-    let seen = origin.next();
-    assert_eq!(seen.line, "GET /one HTTP/1.1");
-    assert_eq!(seen.values("x-one"), ["1"]);
+    let mut client = proxy.connect();
+    client.send(b"GET /one HTTP/1.1\nHost: a\nX-One: 1\n\n");
+    assert_eq!(client.reply("GET").status, 200);
+    let received = origin.next_request();
+    assert_eq!(received.line, "GET /one HTTP/1.1");
+    assert_eq!(received.values("x-one"), ["1"]);
     for bytes in [
         &b"GET / HTTP/1.1\rHost: a\r\r"[..],
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rY: b\r\n\r\n",
@@ -217,7 +223,7 @@ fn a_bare_line_feed_is_normalised_to_crlf_for_the_origin() {
 
 #[test]
 fn conflicting_target_and_host_are_rejected() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for bytes in [
         &b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"[..],
@@ -243,12 +249,12 @@ fn conflicting_target_and_host_are_rejected() {
         ("//c/x", "a", "GET //c/x HTTP/1.1", "a"),
         ("/x;y=http://c?z#f", "a", "GET /x;y=http://c?z HTTP/1.1", "a"),
     ] {
-        let mut visitor = proxy.visit();
-        visitor.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
-        assert_eq!(visitor.reply("GET").status, 200, "{target}");
-        let seen = origin.next();
+        let mut client = proxy.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        assert_eq!(client.reply("GET").status, 200, "{target}");
+        let received = origin.next_request();
         assert_eq!(
-            (seen.line.as_str(), seen.field("host").as_deref()),
+            (received.line.as_str(), received.field("host").as_deref()),
             (line, Some(expected_host)),
             "{target}"
         );
@@ -257,28 +263,28 @@ fn conflicting_target_and_host_are_rejected() {
 
 #[test]
 fn the_connection_field_cannot_remove_protected_fields() {
-    let origin = Origin::setting(&["_ga=1; Path=/"]);
+    let origin = Origin::setting_cookies(&["_ga=1; Path=/"]);
     let proxy = Proxy::start(&origin, "consent.forward_header = 'x-consent'");
-    let mut visitor = proxy.visit();
-    visitor.send(
+    let mut client = proxy.connect();
+    client.send(
         b"GET / HTTP/1.1\r\nHost: a\r\nCookie: PHPSESSID=1; _ga=2\r\nAuthorization: Basic eA==\r\nX-Own: 1\r\n\
           Connection: Cookie, Host, Authorization, X-Forwarded-For, X-Forwarded-Proto, Forwarded, X-Consent, Sec-GPC, X-Own, Content-Length\r\n\
           Sec-GPC: 1\r\n\r\n",
     );
-    let reply = visitor.reply("GET");
+    let reply = client.reply("GET");
     assert_eq!((reply.status, reply.set_cookies()), (200, vec![]));
-    let seen = origin.next();
-    assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"));
-    assert_eq!(seen.field("host").as_deref(), Some("a"));
-    assert_eq!(seen.field("authorization").as_deref(), Some("Basic eA=="));
-    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
-    assert!(seen.field("forwarded").is_some() && seen.field("x-consent").is_some());
-    assert!(seen.field("x-own").is_none() && seen.field("connection").is_none());
+    let received = origin.next_request();
+    assert_eq!(received.field("cookie").as_deref(), Some("PHPSESSID=1"));
+    assert_eq!(received.field("host").as_deref(), Some("a"));
+    assert_eq!(received.field("authorization").as_deref(), Some("Basic eA=="));
+    assert_eq!(received.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert!(received.field("forwarded").is_some() && received.field("x-consent").is_some());
+    assert!(received.field("x-own").is_none() && received.field("connection").is_none());
 }
 
 #[test]
 fn an_ignored_upgrade_cannot_smuggle_a_request() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
@@ -287,13 +293,13 @@ fn an_ignored_upgrade_cannot_smuggle_a_request() {
         "Connection: Upgrade",
         "Connection: Upgrade\r\nUpgrade: TLS/1.0",
     ] {
-        let mut visitor = proxy.visit();
+        let mut client = proxy.connect();
         let bytes = format!("GET /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
-        visitor.send(bytes.as_bytes());
-        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
-        visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\nCookie: _ga=1\r\n\r\n");
-        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
-        let (one, two) = (origin.next(), origin.next());
+        client.send(bytes.as_bytes());
+        assert_eq!(client.reply("GET").status, 200, "{fields}");
+        client.send(b"GET /two HTTP/1.1\r\nHost: a\r\nCookie: _ga=1\r\n\r\n");
+        assert_eq!(client.reply("GET").status, 200, "{fields}");
+        let (one, two) = (origin.next_request(), origin.next_request());
         assert_eq!(one.values("upgrade").len() + one.values("http2-settings").len(), 0, "{fields}");
         assert_eq!((two.line.as_str(), two.values("cookie").len()), ("GET /two HTTP/1.1", 0));
     }

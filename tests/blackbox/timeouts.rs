@@ -10,35 +10,35 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn an_incomplete_request_head_closes_the_connection() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "timeouts.request_head = '100ms'");
-    let mut visitor = proxy.visit();
-    visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
-    visitor.closed();
-    assert!(origin.saw_nothing());
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    client.closed();
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn an_incomplete_http_2_preface_times_out_like_a_request_head() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "timeouts.request_head = '100ms'");
     for bytes in [&b"PRI * HT"[..], b"P", b"PRINT / HTTP/1.1\r\nHost: a\r\nX-Slow: "] {
-        let mut visitor = proxy.visit();
-        visitor.send(bytes);
-        visitor.closed();
+        let mut client = proxy.connect();
+        client.send(bytes);
+        client.closed();
     }
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
 }
 
 #[test]
 fn an_idle_connection_is_closed() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "timeouts.idle = '100ms'");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
-    assert_eq!(visitor.reply("GET").status, 200);
-    assert_eq!(visitor.closed(), b"");
-    assert_eq!(proxy.visit().closed(), b"", "also a silent one");
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[]));
+    assert_eq!(client.reply("GET").status, 200);
+    assert_eq!(client.closed(), b"");
+    assert_eq!(proxy.connect().closed(), b"", "also a silent one");
 }
 
 #[test]
@@ -49,34 +49,34 @@ fn an_upstream_without_a_response_gives_504() {
     });
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '100ms'");
     assert_eq!(proxy.get("/", &[]).status, 504);
-    origin.next_closed();
+    origin.next_closed_connection();
     proxy.expect_metric("consentry_errors_total{kind=\"upstream_timeout\"}", 1.0);
 }
 
 #[test]
 fn a_slow_upload_does_not_count_against_the_first_byte_timeout() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'\ntimeouts.idle = '10s'");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/", &[("Content-Length", "6")]));
     // Six bytes, 200 ms apart by the client's own read timeout: longer than first_byte in total.
-    visitor.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     for _ in 0..6 {
-        assert!(visitor.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
-        visitor.send(b"x");
+        assert!(client.stream.peek(&mut [0]).is_err(), "no response yet");
+        client.send(b"x");
     }
-    visitor.stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    assert_eq!(visitor.reply("POST").status, 200);
+    client.stream.set_read_timeout(Some(crate::support::TIMEOUT)).unwrap();
+    assert_eq!(client.reply("POST").status, 200);
 }
 
 #[test]
 fn a_stalled_upload_gets_408() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '100ms'\ntimeouts.idle = '200ms'");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
-    visitor.send(b"x");
-    let reply = visitor.reply("POST");
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/", &[("Content-Length", "6")]));
+    client.send(b"x");
+    let reply = client.reply("POST");
     assert_eq!(reply.status, 408);
     assert_eq!(reply.field("connection").as_deref(), Some("close"));
 }
@@ -107,7 +107,7 @@ fn a_client_that_stops_reading_is_disconnected() {
         false
     });
     let proxy = Proxy::start(&origin, "timeouts.idle = '200ms'");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
-    origin.next_closed();
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[]));
+    origin.next_closed_connection();
 }

@@ -1,5 +1,5 @@
-//! Unread request bodies: the rest of a body is never parsed as a request, whatever answered early and however late
-//! it arrives.
+//! Unread request bodies: the rest of a body is never parsed as a request, even if it arrives long after an early
+//! response.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::support::{Proxy, refusing, wait_until};
+use crate::support::{Proxy, refusing_address, wait_until};
 
 /// Several times the idle time after which the proxy reduces a client connection to its socket.
 const LONG_QUIET: Duration = Duration::from_millis(400);
@@ -22,7 +22,7 @@ const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// An origin that answers as soon as it has a request head, and records all bytes of each connection.
+/// An origin that responds as soon as it has a request head, and records all bytes of each connection.
 struct EarlyOrigin {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -33,27 +33,27 @@ impl EarlyOrigin {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&received);
+        let shared = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let number = {
-                    let mut all = kept.lock().unwrap();
+                    let mut all = shared.lock().unwrap();
                     all.push(Vec::new());
                     all.len() - 1
                 };
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || Self::serve(stream, &kept, number));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || Self::serve(stream, &shared, number));
             }
         });
         Self { address, received }
     }
 
-    fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Vec<u8>>>, number: usize) {
+    fn serve(mut stream: TcpStream, shared: &Mutex<Vec<Vec<u8>>>, number: usize) {
         let mut chunk = [0; 4096];
         let mut answered = 0;
         while let Ok(count @ 1..) = stream.read(&mut chunk) {
             let heads = {
-                let mut all = kept.lock().unwrap();
+                let mut all = shared.lock().unwrap();
                 all[number].extend_from_slice(&chunk[..count]);
                 // Only heads written by the proxy have a Via field.
                 all[number].windows(4).filter(|bytes| bytes.eq_ignore_ascii_case(b"via:")).count()
@@ -96,7 +96,7 @@ fn proxy(origin: &EarlyOrigin) -> (Proxy, CertificateDer<'static>, tempfile::Tem
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let closed = refusing();
+    let closed = refusing_address();
     let toml = format!(
         "[listen]\nhttps = '127.0.0.1:0'\n\
          [tls]\ncertificates = [{{ cert = '{}', key = '{}' }}]\n\
@@ -114,7 +114,7 @@ fn proxy(origin: &EarlyOrigin) -> (Proxy, CertificateDer<'static>, tempfile::Tem
 
 fn connect(proxy: &Proxy, trusted: Option<&CertificateDer<'static>>) -> Box<dyn Stream> {
     let address = match trusted {
-        Some(_) => proxy.secure.unwrap(),
+        Some(_) => proxy.https.unwrap(),
         None => proxy.address,
     };
     let stream = TcpStream::connect(address).unwrap();
@@ -229,7 +229,11 @@ fn bytes_of_an_unread_body_are_never_a_request() {
         }
     });
     let expected = (0..early.len()).filter(|row| !early[*row].2.is_empty()).collect();
-    assert_eq!(answered.into_inner().unwrap(), expected, "each is answered in some framing");
+    assert_eq!(
+        answered.into_inner().unwrap(),
+        expected,
+        "every request gets a response in some framing"
+    );
     let smuggled: Vec<_> =
         origin.requests().into_iter().filter(|line| line.contains("smuggled")).collect();
     assert_eq!(smuggled, Vec::<String>::new());
@@ -277,7 +281,7 @@ fn a_client_that_never_sends_the_rest_of_its_body_is_disconnected() {
     );
     let proxy = Proxy::start_with(&toml);
     for path in ["/matomo.php", "/upload", "/.consentry/unknown"] {
-        let mut client = proxy.visit();
+        let mut client = proxy.connect();
         let head =
             format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n0123456789");
         client.send(head.as_bytes());

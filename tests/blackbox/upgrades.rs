@@ -27,13 +27,13 @@ fn echo() -> Origin {
 fn an_upgrade_passes_with_filtered_cookies_then_forwards_bytes_in_both_directions() {
     let origin = echo();
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(&request(
+    let mut client = proxy.connect();
+    client.send(&request(
         "GET",
         "/chat",
         &[WANTED[0], WANTED[1], WANTED[2], ("Cookie", "PHPSESSID=1; _ga=1")],
     ));
-    let reply = visitor.reply("GET");
+    let reply = client.reply("GET");
     assert_eq!(reply.status, 101);
     assert_eq!(reply.set_cookies(), ["sessionid=1"]);
     assert_eq!(reply.field("upgrade").as_deref(), Some("websocket"));
@@ -42,15 +42,15 @@ fn an_upgrade_passes_with_filtered_cookies_then_forwards_bytes_in_both_direction
         Some("upgrade")
     );
     assert_eq!(reply.field("sec-websocket-accept").as_deref(), Some("y"));
-    let seen = origin.next();
-    assert_eq!(seen.field("upgrade").as_deref(), Some("websocket"));
-    assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"));
+    let received = origin.next_request();
+    assert_eq!(received.field("upgrade").as_deref(), Some("websocket"));
+    assert_eq!(received.field("cookie").as_deref(), Some("PHPSESSID=1"));
     for message in [&b"ping"[..], b"\x00\xff\r\n\r\n", &[7; 100_000]] {
-        visitor.send(message);
-        assert_eq!(visitor.bytes(message.len()), message);
+        client.send(message);
+        assert_eq!(client.bytes(message.len()), message);
     }
-    drop(visitor);
-    origin.next_closed();
+    drop(client);
+    origin.next_closed_connection();
 }
 
 #[test]
@@ -62,24 +62,24 @@ fn a_half_close_by_the_origin_reaches_the_client() {
         false
     });
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[("Connection", "upgrade"), ("Upgrade", "x")]));
-    assert_eq!(visitor.reply("GET").status, 101);
-    assert_eq!(visitor.bytes(3), b"bye");
-    visitor.finish_sending();
-    assert_eq!(visitor.closed(), b"");
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[("Connection", "upgrade"), ("Upgrade", "x")]));
+    assert_eq!(client.reply("GET").status, 101);
+    assert_eq!(client.bytes(3), b"bye");
+    client.shutdown_write();
+    assert_eq!(client.closed(), b"");
 }
 
 #[test]
 fn a_refused_upgrade_is_an_ordinary_response() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 403 Forbidden\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nno",
     );
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     for _ in 0..2 {
-        visitor.send(&request("GET", "/", &WANTED));
-        let reply = visitor.reply("GET");
+        client.send(&request("GET", "/", &WANTED));
+        let reply = client.reply("GET");
         assert_eq!(
             (reply.status, reply.text().as_str(), reply.set_cookies().len()),
             (403, "no", 0)
@@ -89,7 +89,7 @@ fn a_refused_upgrade_is_an_ordinary_response() {
 
 #[test]
 fn upgrades_to_another_http_version_are_never_forwarded() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     for protocol in ["h2c", "HTTP/2.0", "TLS/1.2", "websocket, h2c"] {
         let reply = proxy.get(
@@ -101,9 +101,9 @@ fn upgrades_to_another_http_version_are_never_forwarded() {
             ],
         );
         assert_eq!(reply.status, 200);
-        let seen = origin.next();
+        let received = origin.next_request();
         assert_eq!(
-            (seen.field("upgrade"), seen.field("http2-settings")),
+            (received.field("upgrade"), received.field("http2-settings")),
             (None, None),
             "{protocol}"
         );
@@ -112,7 +112,7 @@ fn upgrades_to_another_http_version_are_never_forwarded() {
 
 #[test]
 fn an_unrequested_101_gives_502() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     );
     assert_eq!(Proxy::start(&origin, "").get("/", &[]).status, 502);

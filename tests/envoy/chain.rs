@@ -1,10 +1,10 @@
 //! Other filters of Envoy in front of the processor, and its processing modes.
 
-use crate::support::{Envoy, Origin, Proxy, Reply, Visitor, request};
+use crate::support::{Envoy, Origin, Proxy, RawClient, Reply, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const EXT_PROC: &str = "                  - name: envoy.filters.http.ext_proc\n";
-/// Filters that answer preflights, health checks, denied paths and every fourth request themselves.
+/// Filters that send local replies to preflights, health checks, denied paths and every fourth request.
 const LOCAL_REPLIES: &str = r#"                  - name: envoy.filters.http.cors
                     typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors }
                   - name: envoy.filters.http.health_check
@@ -46,9 +46,9 @@ const CORS: &str = r#"                      domains: ["*"]
 "#;
 
 fn get(envoy: &Envoy, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
-    let mut visitor = Visitor::connect(envoy.address);
-    visitor.send(&request(method, path, fields));
-    visitor.reply(method)
+    let mut client = RawClient::connect(envoy.address);
+    client.send(&request(method, path, fields));
+    client.reply(method)
 }
 
 fn edited(origin: &Origin, processor: &Proxy, edit: impl Fn(&str) -> String) -> Envoy {
@@ -63,7 +63,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn local_replies_of_preceding_filters_pass_without_trackers() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let processor = processor(&origin);
     let envoy = edited(&origin, &processor, |config| {
         let config = replaced(config, EXT_PROC, &format!("{LOCAL_REPLIES}{EXT_PROC}"));
@@ -78,15 +78,15 @@ fn local_replies_of_preceding_filters_pass_without_trackers() {
     assert_eq!((redirect.status, redirect.set_cookies().len()), (302, 0));
     assert_eq!(get(&envoy, "GET", "/", &[]).status, 200);
     assert_eq!(get(&envoy, "GET", "/", &[]).status, 429);
-    let mut visitor = Visitor::connect(envoy.address);
-    visitor.send(b"GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(visitor.reply("GET").status, 400);
+    let mut client = RawClient::connect(envoy.address);
+    client.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.reply("GET").status, 400);
     assert!(!processor.log().contains("ext_proc stream"), "{}", processor.log());
 }
 
 #[test]
 fn a_body_above_the_limit_of_a_message_fails_its_request() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let processor = processor(&origin);
     let envoy = edited(&origin, &processor, |config| {
         let config = replaced(config, "request_body_mode: NONE", "request_body_mode: BUFFERED");
@@ -102,17 +102,17 @@ fn a_body_above_the_limit_of_a_message_fails_its_request() {
         )
     });
     let post = |bytes: usize| {
-        let mut visitor = Visitor::connect(envoy.address);
-        visitor.send(&request("POST", "/", &[("Content-Length", &bytes.to_string())]));
-        visitor.send(&vec![b'x'; bytes]);
-        visitor.reply("POST")
+        let mut client = RawClient::connect(envoy.address);
+        client.send(&request("POST", "/", &[("Content-Length", &bytes.to_string())]));
+        client.send(&vec![b'x'; bytes]);
+        client.reply("POST")
     };
     let reply = post(1000);
     assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
-    origin.next();
+    origin.next_request();
     let reply = post(5_000_000);
     assert!(reply.status >= 500 && reply.set_cookies().is_empty(), "{}", reply.status);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     processor.expect_log("unreadable message");
 }
 
@@ -122,10 +122,10 @@ fn modes_that_would_pass_responses_unfiltered_are_rejected_with_one_log_line() {
     for (from, to, refused) in [
         ("response_header_mode: SEND", "response_header_mode: SKIP", true),
         ("response_body_mode: NONE", "response_body_mode: FULL_DUPLEX_STREAMED", true),
-        // Envoy ignores every answer of the processor.
+        // Envoy ignores every response of the processor.
         ("message_timeout: 1s", observed, false),
     ] {
-        let origin = Origin::answering(OK);
+        let origin = Origin::responding(OK);
         let processor = processor(&origin);
         let envoy = edited(&origin, &processor, |config| {
             let config = match to.contains("DUPLEX") {
@@ -152,7 +152,7 @@ fn modes_that_would_pass_responses_unfiltered_are_rejected_with_one_log_line() {
 fn a_response_with_as_many_fields_as_envoy_accepts_passes_filtered() {
     for fields in [85, 94, 95, 96] {
         let lines: String = (0..fields).map(|number| format!("X-{number}: 1\r\n")).collect();
-        let origin = Origin::answering(format!(
+        let origin = Origin::responding(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{lines}Set-Cookie: _ga=1\r\n\
              Content-Length: 2\r\n\r\nok"
         ));
@@ -169,18 +169,18 @@ fn a_response_with_as_many_fields_as_envoy_accepts_passes_filtered() {
 
 #[test]
 fn a_websocket_handshake_passes_filtered() {
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Set-Cookie: _ga=1\r\n\r\n",
     );
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[("Upgrade", "websocket"), ("Connection", "Upgrade")]));
-    let head = visitor.head();
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/", &[("Upgrade", "websocket"), ("Connection", "Upgrade")]));
+    let head = client.head();
     assert_eq!((head.status, head.set_cookies().len()), (101, 0));
 }
 
 fn processor(origin: &Origin) -> Proxy {
     let site = format!("log.access = false\n[[site]]\nupstream = '{}'\n", origin.url());
-    Proxy::start_alone("ext-proc", "127.0.0.1:0", &site)
+    Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", &site)
 }

@@ -36,8 +36,8 @@ fn envoy_responses_equal_proxy_responses_except_for_documented_differences() {
     let origin = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
 
     let toml = CONFIG.replace("UPSTREAM", &format!("http://{origin}"));
-    let proxy = Proxy::start_alone("run", "127.0.0.1:0", &toml);
-    let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", &toml);
+    let proxy = Proxy::start_without_envoy("run", "127.0.0.1:0", &toml);
+    let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", &toml);
     let folder = tempfile::tempdir().unwrap();
     // The pages are served by the proxy.
     let pages = format!("port_value: {}", proxy.process.port());

@@ -1,4 +1,4 @@
-//! The black-box tests with Envoy in place of the proxy, and consentry as its external processor. The answers are
+//! The black-box tests with Envoy in place of the proxy, and consentry as its external processor. The expected results are
 //! the same.
 //!
 //! `make test` installs Envoy. The tests fail if it is missing.

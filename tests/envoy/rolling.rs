@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use crate::support::{Envoy, Origin, Proxy, Visitor, request, wait_until};
+use crate::support::{Envoy, Origin, Proxy, RawClient, request, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const CONNECTIONS: usize = 4;
@@ -15,16 +15,16 @@ fn start(origin: &Origin, listen: &str) -> Proxy {
         "log.access = false\ntimeouts.drain_delay = '2s'\n[[site]]\nupstream = '{}'\n",
         origin.url()
     );
-    Proxy::start_alone("ext-proc", listen, &toml)
+    Proxy::start_without_envoy("ext-proc", listen, &toml)
 }
 
-/// Sends requests one after the other until `stop` is set. Counts the answers, and returns each wrong one.
+/// Sends requests one after the other until `stop` is set. Counts the responses, and returns each wrong one.
 fn load(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut visitor = Visitor::connect(address);
+    let mut client = RawClient::connect(address);
     while !stop.load(Relaxed) {
-        visitor.send(&request("GET", "/", &[("Cookie", "_ga=1")]));
-        let reply = visitor.reply("GET");
+        client.send(&request("GET", "/", &[("Cookie", "_ga=1")]));
+        let reply = client.reply("GET");
         if reply.status != 200 || !reply.set_cookies().is_empty() {
             wrong.push(format!("{} {}", reply.status, reply.text()));
         }
@@ -37,7 +37,7 @@ fn load(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<S
 
 #[test]
 fn a_rolling_restart_of_two_processors_loses_no_request() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let mut processors = [start(&origin, "127.0.0.1:0"), start(&origin, "127.0.0.1:0")];
     let addresses = [processors[0].process, processors[1].process];
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ fn a_rolling_restart_of_two_processors_loses_no_request() {
         let goal = answered.load(Relaxed) + more;
         wait_until("the load goes on", || answered.load(Relaxed) >= goal);
     };
-    let visitors: Vec<_> = (0..CONNECTIONS)
+    let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let (stop, answered, at) = (Arc::clone(&stop), Arc::clone(&answered), envoy.address);
             thread::spawn(move || load(at, &stop, &answered))
@@ -57,7 +57,7 @@ fn a_rolling_restart_of_two_processors_loses_no_request() {
     for number in 0..2 {
         let old = &mut processors[number];
         old.signal("TERM");
-        assert!(old.ended().success());
+        assert!(old.exit_status().success());
         processors[number] = start(&origin, &addresses[number].to_string());
         // Envoy sends requests to a processor only after it has passed a health check.
         let new = &processors[number];
@@ -67,7 +67,7 @@ fn a_rolling_restart_of_two_processors_loses_no_request() {
     }
     stop.store(true, Relaxed);
     let wrong: Vec<String> =
-        visitors.into_iter().flat_map(|visitor| visitor.join().unwrap()).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
     let total = answered.load(Relaxed);
     assert!(total > 500, "{total}");
     assert_eq!(wrong, Vec::<String>::new(), "of {total}; Envoy: {}", envoy.log());

@@ -56,8 +56,8 @@ fn trailers(request: bool, list: &[(&str, &str)]) -> ProcessingRequest {
     })
 }
 
-/// Sends these messages at once and ends the stream. Returns the answers and the status.
-fn converse(
+/// Sends these messages at once and ends the stream. Returns the responses and the status.
+fn exchange_messages(
     processor: &Proxy,
     messages: Vec<ProcessingRequest>,
 ) -> (Vec<ProcessingResponse>, Code, String) {
@@ -70,12 +70,12 @@ fn converse(
             Ok(answers) => answers.into_inner(),
             Err(status) => return (Vec::new(), status.code(), status.message().to_owned()),
         };
-        let mut got = Vec::new();
+        let mut received = Vec::new();
         loop {
             match answers.message().await {
-                Ok(Some(answer)) => got.push(answer),
-                Ok(None) => return (got, Code::Ok, String::new()),
-                Err(status) => return (got, status.code(), status.message().to_owned()),
+                Ok(Some(answer)) => received.push(answer),
+                Ok(None) => return (received, Code::Ok, String::new()),
+                Err(status) => return (received, status.code(), status.message().to_owned()),
             }
         }
     })
@@ -120,9 +120,9 @@ fn a_stream_without_a_filtered_response_ends_with_an_error_and_one_log_line() {
         ("unknown mode", vec![with_mode(77, false)], "unsupported processing mode"),
     ];
     for (name, messages, text) in cases {
-        let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", SITE);
+        let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", SITE);
         for _ in 0..3 {
-            let (_, code, message) = converse(&processor, messages.clone());
+            let (_, code, message) = exchange_messages(&processor, messages.clone());
             assert_ne!(code, Code::Ok, "{name}");
             assert!(message.contains(text), "{name}: {code:?} {message}");
         }
@@ -135,7 +135,7 @@ fn a_stream_without_a_filtered_response_ends_with_an_error_and_one_log_line() {
 
 #[test]
 fn delivered_trailers_are_filtered_like_in_the_proxy() {
-    let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", SITE);
+    let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", SITE);
     let messages = vec![
         request_head(),
         body(true, 3),
@@ -144,7 +144,7 @@ fn delivered_trailers_are_filtered_like_in_the_proxy() {
         body(false, 3),
         trailers(false, &[("set-cookie", "_ga=1"), ("grpc-status", "0")]),
     ];
-    let (answers, code, _) = converse(&processor, messages);
+    let (answers, code, _) = exchange_messages(&processor, messages);
     assert_eq!((answers.len(), code), (6, Code::Ok));
     let removed = |answer: &ProcessingResponse| {
         let changes = match answer.response.clone() {
@@ -166,9 +166,9 @@ fn a_response_without_a_request_keeps_only_necessary_cookies() {
         [[site]]\nhosts = ['watched.example']\nmode = 'observe'\nupstream = 'http://127.0.0.1:1'\n\
         [[site]]\nhosts = ['shop.example']\nupstream = 'http://127.0.0.1:1'\n\
         consent.default = 'allow'\n";
-    let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", sites);
+    let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", sites);
     let head = [(":status", "403"), ("set-cookie", "_ga=1"), ("set-cookie", "login=1")];
-    let (answers, code, _) = converse(&processor, vec![response_head(&head)]);
+    let (answers, code, _) = exchange_messages(&processor, vec![response_head(&head)]);
     assert_eq!(code, Code::Ok);
     let Some(Response::ResponseHeaders(head)) = answers[0].response.clone() else {
         panic!("{answers:?}")

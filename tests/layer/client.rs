@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 pub const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
 /// Time limit for an expected event. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A response, read to its end.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Reply {
 }
 
 /// A fresh native consent cookie that grants these categories, joined by `+`.
-pub fn consent(categories: &str) -> String {
+pub fn consent_cookie(categories: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     format!("consentry=1~{now}~2018-05-25~{categories}~")
 }
@@ -57,7 +57,7 @@ pub fn get(path: &str, fields: &[(&'static str, &str)]) -> Request<Empty<Bytes>>
 
 /// Sends a request on a new connection.
 pub async fn send(address: SocketAddr, version: Version, request: Request<Empty<Bytes>>) -> Reply {
-    tokio::time::timeout(PATIENCE, exchange(address, version, request)).await.expect("in time")
+    tokio::time::timeout(TIMEOUT, exchange(address, version, request)).await.expect("in time")
 }
 
 async fn exchange(
@@ -107,7 +107,7 @@ pub async fn raw(address: SocketAddr, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answer)).await;
     read.expect("in time").unwrap();
     answer
 }

@@ -8,7 +8,7 @@ use consentry::filter::{ClientInfo, VisitorConsent};
 use http::Request;
 use tower::ServiceBuilder;
 
-use crate::client::{VERSIONS, consent, get, send};
+use crate::client::{VERSIONS, consent_cookie, get, send};
 use crate::server::{layer, serve_router};
 
 const CATEGORIES: [&str; 5] = ["necessary", "functional", "analytics", "targeting", "social"];
@@ -32,7 +32,7 @@ async fn the_consent_of_the_request_filters_the_response() {
         [consent]\nsources = ['consentry', 'onetrust']
         [consent.region]\nheader = 'x-region'\nregions = { US = 'allow' }
     ";
-    let (none, some) = (consent(""), consent("functional+targeting"));
+    let (none, some) = (consent_cookie(""), consent_cookie("functional+targeting"));
     let old = "consentry=1~1000000000~2018-05-25~functional~";
     let onetrust = "OptanonConsent=groups=C0001:1,C0002:1,C0003:0,C0004:0; OptanonAlertBoxClosed=2026-11-01T00:00:00.000Z";
     let cases: [(&[(&'static str, &str)], &str); 9] = [
@@ -68,7 +68,7 @@ async fn custom_categories_are_reported_to_handlers() {
     };
     let address = serve_router(Router::new().route("/", route(watch)).layer(layer(toml))).await;
     for version in VERSIONS {
-        let granted = consent("video");
+        let granted = consent_cookie("video");
         assert_eq!(send(address, version, get("/", &[])).await.text(), "picture");
         let reply = send(address, version, get("/", &[("cookie", &granted)])).await;
         assert_eq!(reply.text(), "video");

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::client::{VERSIONS, consent, get, raw, send};
+use crate::client::{VERSIONS, consent_cookie, get, raw, send};
 use crate::server::{layer, serve, serve_router};
 
 const TRACKER: (&str, &str) = ("set-cookie", "c_analytics=1");
@@ -33,7 +33,7 @@ async fn echo(headers: HeaderMap) -> String {
 
 #[tokio::test]
 async fn cookies_in_several_field_lines_are_filtered_together_and_joined() {
-    let (some, none) = (consent("analytics"), consent(""));
+    let (some, none) = (consent_cookie("analytics"), consent_cookie(""));
     let joined = format!("{some}; c_analytics=1; c_necessary=2");
     let cases: [(&[&str], &str); 6] = [
         (&["c_necessary=1"], "c_necessary=1"),
@@ -192,7 +192,7 @@ async fn a_panicking_handler_ends_only_its_own_request() {
     let router = Router::new().route("/panic", route(page)).route("/", route("page"));
     let address = serve_router(router.layer(layer(""))).await;
     let answer = raw(address, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(answer, "", "the connection closes without an answer");
+    assert_eq!(answer, "", "the connection closes without a response");
     for version in VERSIONS {
         assert_eq!(send(address, version, get("/", &[])).await.text(), "page");
     }
@@ -241,7 +241,7 @@ fn the_ready_service_is_the_one_that_is_called() {
     }
 }
 
-/// A beacon is answered without the service, so its reserved capacity is released for the next request.
+/// A blocked beacon gets a local reply, so its reserved capacity is released for the next request.
 #[tokio::test]
 async fn beacons_release_the_permit_of_a_limited_service() {
     let toml = "[[beacon]]\npath = '/b'\ncategory = 'social'";

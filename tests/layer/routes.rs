@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::client::{VERSIONS, consent, get, send};
+use crate::client::{VERSIONS, consent_cookie, get, send};
 use crate::server::{layer, listen, serve, serve_router};
 
 const BEACONS: &str = "
@@ -45,7 +45,7 @@ async fn nested_routes_are_filtered_by_the_original_path() {
             let blocked = send(address, version, get("/shop/pixel?id=7", &[])).await;
             let found = (blocked.status, calls.load(SeqCst));
             assert_eq!(found, (StatusCode::NO_CONTENT, 0), "{number} {version:?}");
-            let granted = consent("analytics");
+            let granted = consent_cookie("analytics");
             let passed = send(address, version, get("/shop/pixel", &[("cookie", &granted)])).await;
             assert_eq!((passed.text(), calls.load(SeqCst)), ("called", 1), "{number} {version:?}");
             // A rule for `/stock` does not match `/shop/stock`, although the route is `/stock`.
@@ -139,7 +139,7 @@ async fn the_example_with_axum_filters_by_consent() {
         let reply = send(address, version, get("/shop", &[])).await;
         assert_eq!(reply.cookies(), ["sessionid=1; HttpOnly"]);
         assert_eq!(reply.text(), "<h1>Shop</h1>");
-        let granted = consent("analytics");
+        let granted = consent_cookie("analytics");
         let reply = send(address, version, get("/shop", &[("cookie", &granted)])).await;
         assert_eq!(reply.cookies(), ["sessionid=1; HttpOnly", "_ga=1"]);
         assert!(reply.text().contains("/analytics.js"), "{}", reply.text());
@@ -165,7 +165,7 @@ async fn the_example_with_hyper_filters_by_consent() {
         let reply = send(address, version, get("/", &[])).await;
         assert_eq!(reply.cookies(), ["sessionid=1; HttpOnly"]);
         assert_eq!(reply.text(), "not measured\n");
-        let granted = consent("analytics");
+        let granted = consent_cookie("analytics");
         let reply = send(address, version, get("/", &[("cookie", &granted)])).await;
         assert_eq!(reply.cookies(), ["sessionid=1; HttpOnly", "_ga=1"]);
         assert_eq!(reply.text(), "measured\n");

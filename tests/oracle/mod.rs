@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// How a tool encodes a grant.
-enum Says {
+enum GrantEncoding {
     /// By one of these templates, in which `#` is the id. Whitespace and quotes are ignored.
-    Yes(&'static [&'static str]),
+    Templates(&'static [&'static str]),
     /// By the id in a list.
     Listed,
     /// By bits of a TC string.
@@ -20,7 +20,7 @@ enum Says {
     Never,
 }
 
-use Says::{Bits, Listed, Never, Yes};
+use GrantEncoding::{Bits, Listed, Never, Templates};
 
 /// The ids with the categories given by the tool's own documentation.
 type Ids = &'static [(&'static str, &'static str)];
@@ -31,11 +31,11 @@ const T: &str = "targeting";
 const S: &str = "social";
 
 /// Tool, encoding of a grant, words that grant everything, ids.
-const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
+const TOOLS: &[(&str, GrantEncoding, &[&str], Ids)] = &[
     ("consentry", Listed, &[], &[(F, F), (A, A), (T, T), (S, S)]),
     (
         "onetrust",
-        Yes(&["#:1"]),
+        Templates(&["#:1"]),
         &[],
         &[
             ("C0002", A),
@@ -51,20 +51,20 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "cookiebot",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &["CookieConsent=-1"],
         &[("preferences", F), ("statistics", A), ("marketing", T)],
     ),
     (
         "cookieyes",
-        Yes(&["#:yes"]),
+        Templates(&["#:yes"]),
         &[],
         &[("functional", F), ("analytics", A), ("performance", A), ("advertisement", T)],
     ),
     (
         "cookielawinfo",
         // A cookie for each category, or the copy of all answers.
-        Yes(&["cookielawinfo-checkbox-#=yes", "#:true"]),
+        Templates(&["cookielawinfo-checkbox-#=yes", "#:true"]),
         &[],
         &[
             ("functional", F),
@@ -81,13 +81,13 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "complianz",
-        Yes(&["cmplz_#=allow"]),
+        Templates(&["cmplz_#=allow"]),
         &[],
         &[("preferences", F), ("statistics", A), ("marketing", T)],
     ),
     (
         "wp-consent-api",
-        Yes(&["wp_consent_#=allow"]),
+        Templates(&["wp_consent_#=allow"]),
         &[],
         &[("preferences", F), ("statistics", A), ("statistics-anonymous", A), ("marketing", T)],
     ),
@@ -110,10 +110,10 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
             ("social", S),
         ],
     ),
-    ("klaro", Yes(&["#:true"]), &[], &[]),
+    ("klaro", Templates(&["#:true"]), &[], &[]),
     (
         "tarteaucitron",
-        Yes(&["!#=true"]),
+        Templates(&["!#=true"]),
         &[],
         &[
             ("gtag", A),
@@ -126,7 +126,7 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
         ],
     ),
     ("osano", Never, &["cookieconsent_status=allow"], &[]),
-    ("iubenda", Yes(&["#:true"]), &["consent:true"], &[("2", F), ("4", A), ("5", T)]),
+    ("iubenda", Templates(&["#:true"]), &["consent:true"], &[("2", F), ("4", A), ("5", T)]),
     (
         "didomi",
         Listed,
@@ -146,27 +146,27 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "trustarc",
-        Yes(&["#", "notice_preferences=", "notice_gdpr_prefs="]),
+        Templates(&["#", "notice_preferences=", "notice_gdpr_prefs="]),
         &[],
         &[("2", F), ("3", T)],
     ),
-    ("axeptio", Yes(&["#:true"]), &[], &[]),
+    ("axeptio", Templates(&["#:true"]), &[], &[]),
     (
         "borlabs",
         // A group, or a service in its list.
-        Yes(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
+        Templates(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
         &[],
         &[("preferences", F), ("statistics", A), ("marketing", T), ("external-media", S)],
     ),
     (
         "moove",
-        Yes(&["#:1"]),
+        Templates(&["#:1"]),
         &[],
         &[("thirdparty", A), ("performance", A), ("advanced", T), ("preference", F)],
     ),
     (
         "cookiefirst",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &[],
         &[("performance", A), ("functional", F), ("advertising", T)],
     ),
@@ -179,29 +179,29 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "c15t",
-        Yes(&["c.#:1"]),
+        Templates(&["c.#:1"]),
         &[],
         &[("functionality", F), ("experience", F), ("measurement", A), ("marketing", T)],
     ),
-    ("shopify", Yes(&["#:1"]), &[], &[("a", A), ("m", T), ("p", F), ("s", T)]),
-    ("hubspot", Yes(&["#:true"]), &[], &[("1", A), ("2", T), ("3", F)]),
+    ("shopify", Templates(&["#:1"]), &[], &[("a", A), ("m", T), ("p", F), ("s", T)]),
+    ("hubspot", Templates(&["#:true"]), &[], &[("1", A), ("2", T), ("3", F)]),
     ("drupal", Listed, &["cookie-agreed=1", "cookie-agreed=2"], &[]),
-    ("tealium", Yes(&["#:1"]), &[], &[]),
-    ("fides", Yes(&["#:true"]), &[], &[]),
-    ("zaraz", Yes(&["#:true"]), &[], &[]),
+    ("tealium", Templates(&["#:1"]), &[], &[]),
+    ("fides", Templates(&["#:true"]), &[], &[]),
+    ("zaraz", Templates(&["#:true"]), &[], &[]),
     ("pandectes", Never, &["status:allow"], &[]),
-    ("django-cookie-consent", Yes(&["#="]), &[], &[]),
+    ("django-cookie-consent", Templates(&["#="]), &[], &[]),
     ("commanders-act", Listed, &["ALL"], &[]),
     ("google-fc", Bits, &[], &[]),
     (
         "webtoffee",
-        Yes(&["#:yes"]),
+        Templates(&["#:yes"]),
         &[],
         &[("functional", F), ("analytics", A), ("performance", A), ("advertisement", T)],
     ),
     (
         "cookiehub",
-        Yes(&["id:#,value:true"]),
+        Templates(&["id:#,value:true"]),
         &["allAllowed:true"],
         &[("preferences", F), ("analytics", A), ("marketing", T)],
     ),
@@ -223,7 +223,7 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "piwik-pro",
-        Yes(&["#:{status:1"]),
+        Templates(&["#:{status:1"]),
         &[],
         &[
             ("analytics", A),
@@ -236,19 +236,19 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "finsweet",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &[],
         &[("personalization", F), ("analytics", A), ("marketing", T)],
     ),
     ("cookie-notice", Never, &["cookie_notice_accepted=true"], &[]),
-    ("hu-consent", Yes(&["#:true"]), &[], &[("2", F), ("3", A), ("4", T)]),
+    ("hu-consent", Templates(&["#:true"]), &[], &[("2", F), ("3", A), ("4", T)]),
     ("react-cookie-consent", Never, &["CookieConsent=true", "CookieConsent-legacy=true"], &[]),
     ("consentmanager", Bits, &[], &[]),
-    ("wix", Yes(&["#:1"]), &[], &[("func", F), ("anl", A), ("adv", T)]),
+    ("wix", Templates(&["#:1"]), &[], &[("func", F), ("anl", A), ("adv", T)]),
     (
         "real-cookie-banner",
         // A group, a service in its list, or a signal of Google Consent Mode.
-        Yes(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
+        Templates(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
         &[],
         &[
             ("functionality_storage", F),
@@ -259,7 +259,7 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "civic",
-        Yes(&["#:accepted"]),
+        Templates(&["#:accepted"]),
         &[],
         &[
             ("analytics", A),
@@ -275,10 +275,10 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
             ("socialmedia", S),
         ],
     ),
-    ("adobe", Yes(&["#=in"]), &[], &[("general", A), ("general", T)]),
+    ("adobe", Templates(&["#=in"]), &[], &[("general", A), ("general", T)]),
     (
         "securiti",
-        Yes(&["#:1", "#:granted"]),
+        Templates(&["#:1", "#:granted"]),
         &[],
         &[
             ("functionality_storage", F),
@@ -289,25 +289,25 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "segment",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &[],
         &[("functional", F), ("marketingAndAnalytics", A), ("advertising", T)],
     ),
     (
         "transcend",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &[],
         &[("Functional", F), ("Analytics", A), ("Advertising", T)],
     ),
     (
         "govuk",
-        Yes(&["#:true"]),
+        Templates(&["#:true"]),
         &[],
         &[("settings", F), ("usage", A), ("analytics", A), ("campaigns", T), ("marketing", T)],
     ),
     (
         "sg-cookie-optin",
-        Yes(&["#:1"]),
+        Templates(&["#:1"]),
         &[],
         &[
             ("analytics", A),
@@ -322,12 +322,12 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ("magento", Never, &[":1"], &[]),
     (
         "squarespace",
-        Yes(&["ss_#CookiesAllowed=true"]),
+        Templates(&["ss_#CookiesAllowed=true"]),
         &[],
         &[("performance", A), ("marketing", T)],
     ),
-    ("jetpack", Yes(&["#="]), &[], &[("personalized-ads-consent", T)]),
-    ("matomo", Yes(&["mtm_consent=", "mtm_cookie_consent="]), &[], &[("matomo", A)]),
+    ("jetpack", Templates(&["#="]), &[], &[("personalized-ads-consent", T)]),
+    ("matomo", Templates(&["mtm_consent=", "mtm_cookie_consent="]), &[], &[("matomo", A)]),
     ("usprivacy", Never, &[], &[]),
     ("tcf", Bits, &[], &[]),
     ("gpp", Bits, &[], &[]),
@@ -339,7 +339,11 @@ pub fn tools() -> impl Iterator<Item = &'static str> {
 }
 
 /// The maximum set of categories that a strict reader would grant. `map` contains the entries from the config.
-pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+pub fn maximum_grants(
+    tool: &str,
+    header: &[u8],
+    map: &BTreeMap<String, Vec<String>>,
+) -> BTreeSet<String> {
     let (_, says, everything, ids) = TOOLS.iter().find(|(name, ..)| *name == tool).expect("a tool");
     let mut texts = readings(header);
     if tool == "civic" {
@@ -354,8 +358,8 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
     let mut granted = BTreeSet::new();
     for (id, category) in ids.iter().copied().chain(configured(map)) {
         let said = match says {
-            Yes(templates) => {
-                let id = without_blanks(id);
+            Templates(templates) => {
+                let id = without_whitespace_and_quotes(id);
                 let says = |template: &&str| texts.contains(&template.replace('#', &id));
                 templates.iter().any(says) || tool == "shopify" && has_capital(&texts, &id)
             }
@@ -403,11 +407,11 @@ pub fn readings(header: &[u8]) -> String {
         texts.extend(STANDARD_NO_PAD.decode(part));
     }
     let joined = texts.join(&0);
-    without_blanks(&String::from_utf8_lossy(&joined))
+    without_whitespace_and_quotes(&String::from_utf8_lossy(&joined))
 }
 
 /// The text without whitespace and quotes.
-fn without_blanks(text: &str) -> String {
+fn without_whitespace_and_quotes(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '\'' | '"')).collect()
 }
 

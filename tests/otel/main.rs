@@ -40,14 +40,14 @@ fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
 
 #[test]
 fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
-    let collector = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-    let origin = Origin::answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let collector = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let origin = Origin::responding("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json".to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
     ];
-    let mut proxy = Proxy::start_in(&environment, &origin, "");
+    let mut proxy = Proxy::start_with_env(&environment, &origin, "");
     let parent = "00f067aa0ba902b7";
     let fields = [
         ("traceparent", &*format!("00-{TRACE}-{parent}-01")),
@@ -55,14 +55,14 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
         ("Cookie", "sid=marked"),
     ];
     proxy.get("/cart?secret=marked", &fields);
-    let forwarded = origin.next();
+    let forwarded = origin.next_request();
     let traceparent = forwarded.field("traceparent").unwrap();
     let (before, id) = (&traceparent[..36], &traceparent[36..52]);
     assert_eq!(before, format!("00-{TRACE}-"));
     assert!(id != parent && traceparent.ends_with("-01"), "{traceparent}");
     assert_eq!(forwarded.field("tracestate").as_deref(), Some("vendor=1"));
 
-    let message = collector.next();
+    let message = collector.next_request();
     assert_eq!(message.line, "POST /v1/traces HTTP/1.1");
     assert!(!String::from_utf8_lossy(&message.body).contains("marked"));
     let [span] = spans(&message.body).try_into().unwrap();
@@ -74,12 +74,12 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
 
     // An unsampled span is propagated, and not exported.
     proxy.get("/", &[("traceparent", &*format!("00-{TRACE}-{parent}-00"))]);
-    assert!(origin.next().field("traceparent").unwrap().ends_with("-00"));
+    assert!(origin.next_request().field("traceparent").unwrap().ends_with("-00"));
     // The remaining spans are exported at exit.
     proxy.get("/last", &[]);
     proxy.signal("TERM");
-    assert!(proxy.ended().success());
-    let paths: Vec<Value> = std::iter::from_fn(|| collector.next_if_any())
+    assert!(proxy.exit_status().success());
+    let paths: Vec<Value> = std::iter::from_fn(|| collector.try_next_request())
         .flat_map(|message| spans(&message.body))
         .map(|span| attribute(&span, "url.path")["stringValue"].clone())
         .collect();
@@ -88,9 +88,9 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
 
 #[test]
 fn without_the_variables_there_are_no_spans_and_the_trace_passes_unchanged() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     proxy.get("/", &[("traceparent", &*traceparent)]);
-    assert_eq!(origin.next().field("traceparent"), Some(traceparent));
+    assert_eq!(origin.next_request().field("traceparent"), Some(traceparent));
 }

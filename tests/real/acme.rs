@@ -3,18 +3,18 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::nginx::{Peer, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
 use crate::support::{Origin, Proxy};
-use crate::tls::Authority;
+use crate::tls::CertificateAuthority;
 
 /// A running Pebble that validates names at this port, and its DNS server.
 struct Pebble {
     directory: String,
-    _peers: [Peer; 2],
+    _peers: [PeerProcess; 2],
 }
 
 impl Pebble {
-    fn start(authority: &Authority, looks_at: u16) -> Self {
+    fn start(authority: &CertificateAuthority, validated_port: u16) -> Self {
         authority.issue("pebble", &["localhost"], 2099);
         let (port, management, dns, control) = (free_port(), free_port(), free_port(), free_port());
         let config = serde_json::json!({ "pebble": {
@@ -23,10 +23,10 @@ impl Pebble {
             "certificate": authority.path("pebble.pem"),
             "privateKey": authority.path("pebble.key"),
             "httpPort": 1,
-            "tlsPort": looks_at,
+            "tlsPort": validated_port,
         }});
         std::fs::write(authority.path("pebble.json"), config.to_string()).unwrap();
-        let names = Peer::spawn(
+        let names = PeerProcess::spawn(
             Command::new(program("pebble-challtestsrv"))
                 .args(["-dns01", &format!("127.0.0.1:{dns}"), "-defaultIPv6", ""])
                 .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
@@ -34,8 +34,8 @@ impl Pebble {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
-        wait_for(([127, 0, 0, 1], control).into());
-        let pebble = Peer::spawn(
+        wait_for_listener(([127, 0, 0, 1], control).into());
+        let pebble = PeerProcess::spawn(
             Command::new(program("pebble"))
                 .args(["-config", &authority.path("pebble.json")])
                 .args(["-dnsserver", &format!("127.0.0.1:{dns}")])
@@ -44,16 +44,16 @@ impl Pebble {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
-        wait_for(([127, 0, 0, 1], port).into());
+        wait_for_listener(([127, 0, 0, 1], port).into());
         Self { directory: format!("https://localhost:{port}/dir"), _peers: [pebble, names] }
     }
 }
 
 /// The certificate presented for a name, as printed by openssl.
-fn shown(proxy: &Proxy, name: &str) -> String {
+fn presented_certificate(proxy: &Proxy, name: &str) -> String {
     let script = format!(
         "openssl s_client -connect {} -servername {name} < /dev/null 2>&1 | openssl x509 -noout -issuer -ext subjectAltName 2>&1",
-        proxy.secure.unwrap()
+        proxy.https.unwrap()
     );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
@@ -61,11 +61,11 @@ fn shown(proxy: &Proxy, name: &str) -> String {
 
 #[test]
 fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("own", &["own.test"], 2099);
     let port = free_port();
     let pebble = Pebble::start(&authority, port);
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let cache = authority.path("acme");
     let start = |directory: &str| {
         Proxy::start(
@@ -82,13 +82,13 @@ fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
     let proxy = start(&pebble.directory);
     proxy.expect_log("serving a new certificate");
     for name in ["shop.test", "www.shop.test"] {
-        let text = shown(&proxy, name);
+        let text = presented_certificate(&proxy, name);
         assert!(text.contains("Pebble Intermediate CA"), "{text}");
         assert!(text.contains("DNS:shop.test, DNS:www.shop.test"), "{text}");
     }
     // The certificate from the files is kept, and is the default for other names.
     for name in ["own.test", "other.test"] {
-        assert!(shown(&proxy, name).contains("DNS:own.test"), "{name}");
+        assert!(presented_certificate(&proxy, name).contains("DNS:own.test"), "{name}");
     }
     let folder = std::fs::metadata(&cache).unwrap();
     assert_eq!(folder.permissions().mode() & 0o777, 0o700, "keys are in it");
@@ -96,19 +96,19 @@ fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
     // It is kept over a reload, and over a restart without the ACME server.
     proxy.signal("HUP");
     proxy.expect_log("config reloaded");
-    assert!(shown(&proxy, "shop.test").contains("Pebble"));
+    assert!(presented_certificate(&proxy, "shop.test").contains("Pebble"));
     let directory = pebble.directory.clone();
     drop((pebble, proxy));
     let proxy = start(&directory);
     proxy.expect_log("serving the cached certificate");
-    assert!(shown(&proxy, "shop.test").contains("Pebble"));
+    assert!(presented_certificate(&proxy, "shop.test").contains("Pebble"));
     assert!(!proxy.log().contains("serving a new certificate"));
 }
 
 #[test]
 fn without_the_authority_other_sites_are_served_and_the_error_is_logged() {
-    let authority = Authority::new();
-    let origin = Origin::setting(&["sid=1"]);
+    let authority = CertificateAuthority::new();
+    let origin = Origin::setting_cookies(&["sid=1"]);
     let proxy = Proxy::start(
         &origin,
         &format!(
@@ -120,5 +120,5 @@ fn without_the_authority_other_sites_are_served_and_the_error_is_logged() {
     );
     proxy.expect_log("certificate request failed, retrying later");
     assert_eq!(proxy.get("/", &[]).status, 200);
-    assert!(!shown(&proxy, "shop.test").contains("DNS:"));
+    assert!(!presented_certificate(&proxy, "shop.test").contains("DNS:"));
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::nginx::program;
-use crate::site::{Site, shown};
+use crate::site::{Site, element_text};
 
 /// Opens a page, waits for its scripts, and returns the document.
 pub fn open(url: &str) -> String {
@@ -30,7 +30,7 @@ fn chromium_deletes_script_cookies_and_keeps_the_session() {
     let site = Site::start();
     let direct = open(&format!("{}/?track", site.nginx.url()));
     assert_eq!(
-        shown(&direct, "left"),
+        element_text(&direct, "left"),
         "PHPSESSID PHPSESSID_theme _ga _gid _hjSessionUser_1 lang",
         "without consentry"
     );
@@ -39,8 +39,12 @@ fn chromium_deletes_script_cookies_and_keeps_the_session() {
 
     let proxy = site.proxy("[[cookie]]\nname = 'PHPSESSID_theme'\ncategory = 'necessary'");
     let page = open(&format!("http://{}/?track", proxy.address));
-    assert_eq!(shown(&page, "left"), "PHPSESSID PHPSESSID_theme");
-    assert_eq!(shown(&page, "seen"), "PHPSESSID PHPSESSID_theme", "the site never saw the others");
+    assert_eq!(element_text(&page, "left"), "PHPSESSID PHPSESSID_theme");
+    assert_eq!(
+        element_text(&page, "seen"),
+        "PHPSESSID PHPSESSID_theme",
+        "the site never saw the others"
+    );
     assert_eq!(site.pixels(), before, "nor was its pixel reached");
     let sample =
         "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";

@@ -1,11 +1,11 @@
 //! A shared cache in front of consentry: a response stripped for one visitor is never served to another.
 
 use crate::nginx::{Nginx, folder};
-use crate::support::{Origin, Proxy, Visitor, request};
+use crate::support::{Origin, Proxy, RawClient, request};
 
-fn through_a_cache(fields: &str) -> usize {
+fn origin_requests_behind_cache(fields: &str) -> usize {
     let origin =
-        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+        Origin::responding(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
     let proxy = Proxy::start(&origin, "");
     let folder = folder();
     let cache = Nginx::start(
@@ -17,18 +17,21 @@ fn through_a_cache(fields: &str) -> usize {
         ),
     );
     for _ in 0..3 {
-        let mut visitor = Visitor::connect(cache.address);
-        visitor.send(&request("GET", "/", &[]));
-        assert_eq!(visitor.reply("GET").text(), "ok");
+        let mut client = RawClient::connect(cache.address);
+        client.send(&request("GET", "/", &[]));
+        assert_eq!(client.reply("GET").text(), "ok");
     }
-    std::iter::from_fn(|| (!origin.saw_nothing()).then_some(())).count()
+    std::iter::from_fn(|| (!origin.received_nothing()).then_some(())).count()
 }
 
 #[test]
 fn a_real_cache_stores_static_responses_and_not_stripped_ones() {
-    assert_eq!(through_a_cache(""), 1, "stored");
-    assert_eq!(through_a_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n"), 3);
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nX-Accel-Expires: 60\r\n"), 3);
+    assert_eq!(origin_requests_behind_cache(""), 1, "stored");
+    assert_eq!(origin_requests_behind_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
+    assert_eq!(origin_requests_behind_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");
+    assert_eq!(
+        origin_requests_behind_cache("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n"),
+        3
+    );
+    assert_eq!(origin_requests_behind_cache("Set-Cookie: _ga=1\r\nX-Accel-Expires: 60\r\n"), 3);
 }

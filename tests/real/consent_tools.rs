@@ -51,14 +51,14 @@ fn snippet() -> String {
 }
 
 /// The result of a visit with one tool, by state: cookies seen by the origin, and cookies left in the jar.
-struct Visited {
+struct ToolRun {
     seen: BTreeMap<String, Vec<String>>,
     jars: BTreeMap<String, Vec<String>>,
 }
 
-impl Visited {
+impl ToolRun {
     /// Visits the page of a tool, through a proxy with this config.
-    fn with(tool: &str, toml: &str) -> Self {
+    fn start(tool: &str, toml: &str) -> Self {
         let origin = site();
         let proxy = Proxy::start(&origin, toml);
         let output = Command::new(program("node"))
@@ -72,7 +72,7 @@ impl Visited {
         assert!(output.status.success(), "{tool}: {printed}\n{}", proxy.log());
         let jars = serde_json::from_slice(&output.stdout).unwrap();
         let mut seen = BTreeMap::new();
-        while let Some(request) = origin.next_if_any() {
+        while let Some(request) = origin.try_next_request() {
             let state =
                 request.line.split([' ', '?']).nth(2).and_then(|query| query.strip_suffix('2'));
             if let Some(state) = state.filter(|_| request.line.contains(".html?")) {
@@ -114,14 +114,14 @@ const BOTH: &str = "PHPSESSID _fbp _ga";
 #[test]
 fn vanilla_cookieconsent_is_parsed() {
     let visited =
-        Visited::with("vanilla-cookieconsent", "consent.sources = ['vanilla-cookieconsent']");
+        ToolRun::start("vanilla-cookieconsent", "consent.sources = ['vanilla-cookieconsent']");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["cc_cookie"], BOTH);
 }
 
 #[test]
 fn klaro_is_parsed() {
-    let visited = Visited::with(
+    let visited = ToolRun::start(
         "klaro",
         "[consent]\nsources = ['klaro']\nklaro.map = { matomo = 'analytics', metaPixel = 'targeting' }",
     );
@@ -131,7 +131,7 @@ fn klaro_is_parsed() {
 
 #[test]
 fn tarteaucitron_is_parsed_with_its_list_of_services() {
-    let visited = Visited::with("tarteaucitron", "consent.sources = ['tarteaucitron']");
+    let visited = ToolRun::start("tarteaucitron", "consent.sources = ['tarteaucitron']");
     visited.expect("none", &["tarteaucitron"], "PHPSESSID");
     // The tool also offers a chat, which is functional.
     visited.expect_choices(&["tarteaucitron"], "PHPSESSID _fbp _ga lang");
@@ -139,7 +139,7 @@ fn tarteaucitron_is_parsed_with_its_list_of_services() {
 
 #[test]
 fn osano_cookieconsent_is_parsed() {
-    let visited = Visited::with("osano", "consent.sources = ['osano']");
+    let visited = ToolRun::start("osano", "consent.sources = ['osano']");
     visited.expect("none", &[], "PHPSESSID");
     let own = &["cookieconsent_status"];
     // One answer for every category, so unclassified cookies are included.
@@ -151,7 +151,7 @@ fn osano_cookieconsent_is_parsed() {
 
 #[test]
 fn react_cookie_consent_is_understood() {
-    let visited = Visited::with(
+    let visited = ToolRun::start(
         "react-cookie-consent",
         "consent.sources = ['react-cookie-consent', 'cookiebot']",
     );
@@ -165,7 +165,7 @@ fn react_cookie_consent_is_understood() {
 
 #[test]
 fn segments_consent_manager_is_understood() {
-    let visited = Visited::with("segment", "consent.sources = ['auto']");
+    let visited = ToolRun::start("segment", "consent.sources = ['auto']");
     visited.expect("none", &[], "PHPSESSID");
     // Its three categories, and social with advertising, are all of the site's.
     visited.expect_choices(&["tracking-preferences"], "PHPSESSID _fbp _ga lang unheard_of");
@@ -184,14 +184,14 @@ fn the_snippets_of_the_bridge_post_the_choice_of_each_tool_and_nothing_before_it
 
 #[test]
 fn a_custom_dialog_works_without_a_tool() {
-    let visited = Visited::with("own-dialog", "centre.api = true");
+    let visited = ToolRun::start("own-dialog", "centre.api = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], "PHPSESSID _fbp _ga lang unheard_of");
 }
 
 #[test]
 fn choices_in_local_storage_arrive_by_the_bridge() {
-    let visited = Visited::with("klaro-local", "centre.bridge = true");
+    let visited = ToolRun::start("klaro-local", "centre.bridge = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], BOTH);
 }

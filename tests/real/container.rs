@@ -3,12 +3,12 @@
 use std::process::{Command, Output};
 
 use crate::kubernetes::documents;
-use crate::nginx::{Peer, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
 use crate::support::Origin;
 
 const STORAGE: &str = "--storage-driver=vfs";
 
-fn done(command: &mut Command) -> Output {
+fn run_to_success(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     output
@@ -22,13 +22,14 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     let binary = format!("{root}/deploy/container/consentry");
     assert!(std::path::Path::new(&binary).exists(), "`make image` builds {binary}");
     // The same command as `make image`.
-    let recipe = done(Command::new("make").args(["--dry-run", "image"]).current_dir(root));
+    let recipe =
+        run_to_success(Command::new("make").args(["--dry-run", "image"]).current_dir(root));
     let recipe = String::from_utf8(recipe.stdout).unwrap();
     let build = recipe.lines().find(|line| line.starts_with("buildah ")).unwrap();
-    done(Command::new("sh").args(["-c", build]).current_dir(root));
+    run_to_success(Command::new("sh").args(["-c", build]).current_dir(root));
 
     let archive = path("image.tar");
-    done(
+    run_to_success(
         Command::new(program("buildah"))
             .args([STORAGE, "push", "consentry"])
             .arg(format!("oci-archive:{archive}")),
@@ -36,7 +37,7 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     let bytes = std::fs::metadata(&archive).unwrap().len();
     assert!(bytes < 15 << 20, "{bytes} bytes, compressed");
 
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let (port, admin) = (free_port(), free_port());
     let config = format!("listen = '127.0.0.1:{port}'\n[[site]]\nupstream = '{}'\n", origin.url());
     std::fs::write(path("consentry.toml"), config).unwrap();
@@ -60,13 +61,13 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     // For `run`, and for the health checks in the container.
     run.args(["-e", &format!("CONSENTRY_ADMIN=127.0.0.1:{admin}"), "-v"]);
     run.arg(format!("{}:/etc/consentry/consentry.toml:ro", path("consentry.toml")));
-    let running = Peer::spawn(run.arg("consentry"));
-    wait_for(([127, 0, 0, 1], port).into());
-    let mut visitor = crate::support::Visitor::connect(([127, 0, 0, 1], port).into());
-    visitor.send(&crate::support::request("GET", "/", &[]));
-    assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
+    let running = PeerProcess::spawn(run.arg("consentry"));
+    wait_for_listener(([127, 0, 0, 1], port).into());
+    let mut client = crate::support::RawClient::connect(([127, 0, 0, 1], port).into());
+    client.send(&crate::support::request("GET", "/", &[]));
+    assert_eq!(client.reply("GET").set_cookies(), ["sid=1"]);
 
-    let inspected = done(podman().args([
+    let inspected = run_to_success(podman().args([
         "inspect",
         "--format",
         "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}",
@@ -74,15 +75,15 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     ]));
     assert_eq!(String::from_utf8_lossy(&inspected.stdout).trim(), "65532:65532 true");
     // The health checks of the image and of the compose file.
-    done(podman().args(["healthcheck", "run", &name]));
+    run_to_success(podman().args(["healthcheck", "run", &name]));
     let compose = format!("{root}/deploy/container/compose.yaml");
     let compose = documents(&std::fs::read_to_string(compose).unwrap()).remove(0);
     let check = compose["services"]["consentry"]["healthcheck"]["test"].clone();
     let check: Vec<String> = serde_json::from_value(check).unwrap();
     assert_eq!(check[0], "CMD");
-    let health = done(podman().args(["exec", &name]).args(&check[1..]));
+    let health = run_to_success(podman().args(["exec", &name]).args(&check[1..]));
     assert_eq!(health.stdout, b"ready\n");
     // It stops on request.
-    done(podman().args(["stop", "--time", "20", &name]));
+    run_to_success(podman().args(["stop", "--time", "20", &name]));
     drop(running);
 }

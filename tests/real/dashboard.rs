@@ -7,7 +7,7 @@ use crate::support::{Origin, Proxy};
 
 #[test]
 fn the_dashboard_shows_observed_cookies_in_every_state() {
-    let origin = Origin::setting(&[
+    let origin = Origin::setting_cookies(&[
         "PHPSESSID=secret; HttpOnly",
         "_ga=secret",
         "own_8f14e45fceea=secret; HttpOnly",

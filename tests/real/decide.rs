@@ -42,7 +42,7 @@ fn shop() -> Origin {
     let body = "<!doctype html><html lang=en><head><title>Shop</title><meta name=viewport content='width=device-width'>\
         <link rel=icon href='data:,'></head><body><main><h1>Shop</h1><p>Goods.</p></main>\
         <script>localStorage.setItem('cart', '1')</script></body></html>";
-    Origin::answering(page(&head, body))
+    Origin::responding(page(&head, body))
 }
 
 /// The command's output, one JSON value per line.
@@ -55,7 +55,7 @@ fn exported(folder: &std::path::Path, toml: &str) -> Vec<Value> {
 }
 
 /// Visitors decide in a browser, with and without scripts. Checks the remaining cookies and receipts.
-fn everybody_decides(url: &str, folder: &std::path::Path) {
+fn check_decisions_in_browser(url: &str, folder: &std::path::Path) {
     let origin = shop();
     let toml = format!(
         "[banner]\nenabled = true\n[expire]\non_withdrawal = ['cookies', 'storage']\n[receipts]\nurl = '{url}'\nspool = '{}/spool'\n",
@@ -117,16 +117,19 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
 #[test]
 fn visitors_decide_in_chromium_with_receipts_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    everybody_decides(&format!("sqlite:{}/receipts.db", folder.path().display()), folder.path());
+    check_decisions_in_browser(
+        &format!("sqlite:{}/receipts.db", folder.path().display()),
+        folder.path(),
+    );
 }
 
 #[test]
 fn visitors_decide_in_chromium_with_receipts_in_postgresql() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::start(None);
-    everybody_decides(&postgres.url(), folder.path());
+    check_decisions_in_browser(&postgres.url(), folder.path());
     assert_eq!(
-        postgres.ask("SELECT count(*), count(DISTINCT receipt->>'id') FROM consent_receipts"),
+        postgres.query("SELECT count(*), count(DISTINCT receipt->>'id') FROM consent_receipts"),
         "10|10"
     );
 }
@@ -138,7 +141,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
         <link rel=preload as=script href='https://www.google-analytics.com/analytics.js'>\
         <script src='https://www.google-analytics.com/analytics.js'></script><script src='https://code.jquery.test/jquery.js'></script></head>\
         <body><img alt='' src='https://ad.doubleclick.net/x.gif'><iframe title=x src='https://www.youtube.com/embed/1'></iframe></body></html>";
-    let origin = Origin::answering(page("", body));
+    let origin = Origin::responding(page("", body));
     let proxy = Proxy::start(&origin, "[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
     let lines = found["console"].as_array().unwrap();
@@ -146,7 +149,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     for name in ["_ga", "_fbp", "_gid", "nobody_knows", "_hjid"] {
         assert!(lines[0].as_str().unwrap().contains(name), "{name}: {lines:?}");
     }
-    let held_back = held_back(&proxy);
+    let held_back = held_back_items(&proxy);
     for seen in ["cookie _ga analytics", "storage _gid analytics", "cookie nobody_knows -"] {
         assert!(held_back.iter().any(|item| item == seen), "{seen}: {held_back:?}");
     }
@@ -156,9 +159,13 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     assert_eq!(none["cookies"], json!(["consentry", "csrftoken"]), "{found:#}");
     assert_eq!(none["local"], json!(["auth-tokens", "cart", "oidc.userToken"]));
     assert_eq!(none["session"], json!([]));
-    assert_eq!(none["whole"], json!([true, 3, "1", true]), "local storage is still itself");
+    assert_eq!(
+        none["whole"],
+        json!([true, 3, "1", true]),
+        "`localStorage` behaves like a `Storage`"
+    );
     assert_eq!(none["first"], false, "the guard was there before the first script");
-    assert_eq!(none["asked"], json!(["code.jquery.test"]));
+    assert_eq!(none["contacted"], json!(["code.jquery.test"]));
     let some = &found["functional"];
     assert_eq!(
         some["cookies"],
@@ -176,12 +183,12 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
         json!(["_fbp", "_ga", "_gid", "auth-tokens", "cart", "oidc.userToken"])
     );
     let read_back = &all["readBack"];
-    assert_eq!(read_back["refused"], "TypeError", "the browser's own answers");
+    assert_eq!(read_back["refused"], "TypeError", "the error of the browser");
     for held in [none, some] {
         assert_eq!(held["readBack"], *read_back, "scripts read back what they wrote");
     }
     assert_eq!(
-        all["asked"],
+        all["contacted"],
         json!([
             "ad.doubleclick.net",
             "code.jquery.test",
@@ -189,11 +196,11 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
             "www.youtube.com"
         ])
     );
-    assert_eq!(all["first"], true, "who allows everything gets the page as it is");
+    assert_eq!(all["first"], true, "with consent to everything the page is unchanged");
 }
 
 /// The items held back by the guard in pages: kind, name and category.
-fn held_back(proxy: &Proxy) -> Vec<String> {
+fn held_back_items(proxy: &Proxy) -> Vec<String> {
     let (_, inventory) = proxy.admin("/inventory");
     let inventory: Value = serde_json::from_str(&inventory).unwrap();
     let items = inventory["default"]["held_back"].as_array().unwrap();
@@ -206,14 +213,14 @@ fn held_back(proxy: &Proxy) -> Vec<String> {
 fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
     let body = "<!doctype html><html lang=en><head><link rel=icon href='data:,'></head>\
         <body><img alt='' src='https://ad.doubleclick.net/x.gif'></body></html>";
-    let origin = Origin::answering(page("", body));
+    let origin = Origin::responding(page("", body));
     let proxy = Proxy::start(&origin, "mode = 'observe'\n[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
     let (none, all) = (&found["none"], &found["functional+analytics+targeting+social"]);
-    for what in ["cookies", "local", "session", "asked", "readBack"] {
+    for what in ["cookies", "local", "session", "contacted", "readBack"] {
         assert_eq!(none[what], all[what], "{what}");
     }
-    let held_back = held_back(&proxy);
+    let held_back = held_back_items(&proxy);
     for seen in
         ["cookie _ga analytics", "storage _gid analytics", "host ad.doubleclick.net targeting"]
     {
@@ -224,8 +231,8 @@ fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
 /// Posts a decision and returns the status.
 fn choose(proxy: &Proxy) -> u16 {
     let form = "choice=accept";
-    let mut visitor = proxy.visit();
-    visitor.send(&request(
+    let mut client = proxy.connect();
+    client.send(&request(
         "POST",
         "/.consentry/",
         &[
@@ -234,8 +241,8 @@ fn choose(proxy: &Proxy) -> u16 {
             ("Sec-Fetch-Site", "same-origin"),
         ],
     ));
-    visitor.send(form.as_bytes());
-    visitor.reply("POST").status
+    client.send(form.as_bytes());
+    client.reply("POST").status
 }
 
 #[test]
@@ -252,7 +259,7 @@ fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates()
         let mut proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
-        postgres.down();
+        postgres.stop_server();
         for _ in 0..20 {
             assert_eq!(choose(&proxy), 303, "consent works without the store");
         }
@@ -262,15 +269,15 @@ fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates()
             proxy.admin("/readyz").1
         );
         proxy.signal("KILL");
-        proxy.ended();
+        proxy.exit_status();
         let proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
-        postgres.up();
+        postgres.start_server();
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
         assert_eq!(proxy.admin("/readyz").1, "ready\n");
         assert_eq!(choose(&proxy), 303);
     }
-    assert_eq!(postgres.ask("SELECT count(*) FROM consent_receipts"), "46");
+    assert_eq!(postgres.query("SELECT count(*) FROM consent_receipts"), "46");
 }
 
 #[test]

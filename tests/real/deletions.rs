@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::browser::open;
-use crate::site::shown;
+use crate::site::element_text;
 use crate::support::{Origin, Proxy};
 
 /// An existing cookie, and a line that may store or delete it.
@@ -265,7 +265,7 @@ fn cases(
 
 /// The cookie of a case after its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+enum RemainingCookie {
     Nothing,
     /// The previous value.
     Old,
@@ -274,17 +274,19 @@ enum Left {
 }
 
 /// Compares the remaining cookies with and without consentry. `line` shows a case.
-fn compare(direct: &[Left], behind: &[Left], line: impl Fn(usize) -> String) {
+fn compare(direct: &[RemainingCookie], behind: &[RemainingCookie], line: impl Fn(usize) -> String) {
     assert_eq!(direct.len(), behind.len());
     let count = |left| direct.iter().filter(|other| **other == left).count();
-    let (stored, deleted) = (count(Left::New), count(Left::Nothing));
+    let (stored, deleted) = (count(RemainingCookie::New), count(RemainingCookie::Nothing));
     assert!(
         stored * 6 > direct.len() && deleted * 6 > direct.len(),
         "{stored} stored, {deleted} deleted"
     );
     let mut wrong = String::new();
     for (number, (direct, behind)) in direct.iter().zip(behind).enumerate() {
-        if *behind == Left::New || *direct == Left::Nothing && *behind != Left::Nothing {
+        if *behind == RemainingCookie::New
+            || *direct == RemainingCookie::Nothing && *behind != RemainingCookie::Nothing
+        {
             let _ =
                 writeln!(wrong, "{} left {behind:?}, without consentry {direct:?}", line(number));
         }
@@ -302,8 +304,8 @@ fn origin(
     let line_port = Arc::new(OnceLock::new());
     let port = Arc::clone(&line_port);
     let done = (Mutex::new(false), Condvar::new());
-    let origin = Origin::scripted(move |seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap();
+    let origin = Origin::scripted(move |received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap();
         let mut head = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n".to_owned();
         let mut body = String::new();
         match path.strip_prefix("/p/x/").and_then(|what| what.split_once('-')) {
@@ -353,7 +355,7 @@ fn httpdate(time: std::time::SystemTime) -> String {
 }
 
 /// The browser's cookies after each line set by `port` (0: the origin itself).
-fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
+fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<RemainingCookie> {
     let count = cases.len();
     let (origin, port) = origin(Arc::clone(cases), move |port| {
         format!(
@@ -371,27 +373,27 @@ fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut left = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
-        let path = seen.line.split(' ').nth(1).unwrap().to_owned();
+    while let Some(received) = origin.try_next_request() {
+        let path = received.line.split(' ').nth(1).unwrap().to_owned();
         let Some(number) = path.strip_prefix("/p/x/get-") else { continue };
         let number: usize = number.parse().unwrap();
         let name = cases[number].name.trim_end_matches('=').replace('#', &number.to_string());
-        let sent = seen.field("cookie").unwrap_or_default();
+        let sent = received.field("cookie").unwrap_or_default();
         let values: Vec<&[u8]> = pairs(sent.as_bytes())
             .filter(|pair| pair.name == name.as_bytes())
             .map(|pair| pair.value)
             .collect();
         left.insert(number, of_values(&values));
     }
-    assert_eq!(left.len(), count, "each case was asked for");
+    assert_eq!(left.len(), count, "each case was requested");
     left.into_values().collect()
 }
 
-fn of_values(values: &[&[u8]]) -> Left {
+fn of_values(values: &[&[u8]]) -> RemainingCookie {
     match values {
-        [] => Left::Nothing,
-        values if values.contains(&&b"new"[..]) => Left::New,
-        _ => Left::Old,
+        [] => RemainingCookie::Nothing,
+        values if values.contains(&&b"new"[..]) => RemainingCookie::New,
+        _ => RemainingCookie::Old,
     }
 }
 
@@ -410,7 +412,7 @@ fn chromium_stores_no_cookie_without_consent_and_applies_origin_deletions() {
     let cases = Arc::new(cases(&NAMES, &FLAGS, 400));
     let direct = after_responses(&cases, None);
     for (lifetime, left) in REAL.iter().zip(&direct) {
-        assert_eq!(*left, Left::Nothing, "Chromium reads a deletion in {lifetime}");
+        assert_eq!(*left, RemainingCookie::Nothing, "Chromium reads a deletion in {lifetime}");
     }
     let behind = after_responses(&cases, Some(""));
     compare(&direct, &behind, |number| {
@@ -421,7 +423,7 @@ fn chromium_stores_no_cookie_without_consent_and_applies_origin_deletions() {
 
 /// The browser's cookies after each case of a page's script. `run` is the script of case `i`, whose cookie is named
 /// `name`.
-fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> {
+fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<RemainingCookie> {
     let names: Vec<String> = cases
         .iter()
         .enumerate()
@@ -463,7 +465,7 @@ fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> 
     let port = proxy.as_ref().map_or(origin.address, |proxy| proxy.address).port();
     let page = open(&format!("http://site.localhost:{port}/p/x/page"));
     assert!(page.contains("<title>done</title>"), "{page}");
-    let left: Vec<Left> = shown(&page, "left")
+    let left: Vec<RemainingCookie> = element_text(&page, "left")
         .split(',')
         .map(|values| {
             let values: Vec<&[u8]> =
@@ -485,7 +487,7 @@ fn under_the_guard_chromium_stores_no_script_cookie_without_consent_and_applies_
     let write = "document.cookie = line;";
     let direct = after_scripts(&cases, write, false);
     for (lifetime, left) in REAL.iter().zip(&direct) {
-        assert_eq!(*left, Left::Nothing, "Chromium reads a deletion in {lifetime}");
+        assert_eq!(*left, RemainingCookie::Nothing, "Chromium reads a deletion in {lifetime}");
     }
     compare(&direct, &after_scripts(&cases, write, true), |number| {
         cases[number].line(number, "new", &cases[number].lifetime)
@@ -553,8 +555,8 @@ fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     let proxy_port = Arc::new(OnceLock::<u16>::new());
     let port = Arc::clone(&proxy_port);
     let done = (Mutex::new(false), Condvar::new());
-    let origin = Origin::scripted(move |seen, stream| {
-        let target = seen.line.split(' ').nth(1).unwrap();
+    let origin = Origin::scripted(move |received, stream| {
+        let target = received.line.split(' ').nth(1).unwrap();
         let (mut head, mut body) = ("Cache-Control: no-store\r\n".to_owned(), String::new());
         match target.split_once('?').unwrap_or((target, "")) {
             ("/p/x/set", number) => {
@@ -592,9 +594,9 @@ fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     proxy_port.set(proxy.address.port()).unwrap();
     open(&format!("http://site.localhost:{}/", origin.address.port()));
     let mut sent = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
-        if let Some((_, when)) = seen.line.split_once("/p/x/page?") {
-            let cookie = seen.field("cookie").unwrap_or_default();
+    while let Some(received) = origin.try_next_request() {
+        if let Some((_, when)) = received.line.split_once("/p/x/page?") {
+            let cookie = received.field("cookie").unwrap_or_default();
             sent.insert(when.split(' ').next().unwrap().to_owned(), cookie);
         }
     }

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::nginx::{Peer, free_port, program, wait_for};
-use crate::support::{Origin, Visitor, request};
+use crate::nginx::{PeerProcess, free_port, program, wait_for_listener};
+use crate::support::{Origin, RawClient, request};
 
 #[test]
 fn the_systemd_unit_is_valid_with_an_exposure_of_at_most_two() {
@@ -22,7 +22,7 @@ fn the_systemd_unit_is_valid_with_an_exposure_of_at_most_two() {
 
 #[test]
 fn sockets_of_systemd_are_inherited_and_unknown_names_are_errors() {
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
     // Another port than the inherited socket, which takes precedence.
@@ -37,13 +37,13 @@ fn sockets_of_systemd_are_inherited_and_unknown_names_are_errors() {
         let mut command = Command::new(program("systemd-socket-activate"));
         command.args(["--listen", &address, "--fdname", "http"]);
         command.arg(env!("CARGO_BIN_EXE_consentry")).args(["run", "--config"]).arg(&config);
-        Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
+        PeerProcess::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
     };
     let _first = start();
-    wait_for(address.parse().unwrap());
-    let mut visitor = Visitor::connect(address.parse().unwrap());
-    visitor.send(&request("GET", "/", &[]));
-    assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
+    wait_for_listener(address.parse().unwrap());
+    let mut client = RawClient::connect(address.parse().unwrap());
+    client.send(&request("GET", "/", &[]));
+    assert_eq!(client.reply("GET").set_cookies(), ["sid=1"]);
 
     // A socket name that consentry does not support.
     let output = Command::new(program("systemd-socket-activate"))

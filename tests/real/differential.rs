@@ -6,20 +6,20 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::grpc::script;
-use crate::nginx::{Nginx, Peer, folder, free_port, program, wait_for};
+use crate::nginx::{Nginx, PeerProcess, folder, free_port, program, wait_for_listener};
 use crate::support::Proxy;
 
-/// An origin that answers with the parsed request: method, target, host, and the body length if it is known.
-struct Reader {
+/// An origin that responds with the parsed request: method, target, host, and the body length if it is known.
+struct ParsingOrigin {
     name: &'static str,
     address: SocketAddr,
-    says_length: bool,
+    reports_length: bool,
     _nginx: Option<Nginx>,
-    _peer: Option<Peer>,
+    _peer: Option<PeerProcess>,
     _folder: tempfile::TempDir,
 }
 
-impl Reader {
+impl ParsingOrigin {
     fn nginx() -> Self {
         let folder = folder();
         // Proxied to itself, so that the body is read before the response is generated.
@@ -32,7 +32,7 @@ impl Reader {
         Self {
             name: "nginx",
             address,
-            says_length: false,
+            reports_length: false,
             _nginx: Some(nginx),
             _peer: None,
             _folder: folder,
@@ -52,15 +52,15 @@ impl Reader {
             ),
         )
         .unwrap();
-        let peer = Peer::spawn(
+        let peer = PeerProcess::spawn(
             Command::new(program("haproxy")).args(["-db", "-f"]).arg(&config).stderr(Stdio::null()),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        wait_for(address);
+        wait_for_listener(address);
         Self {
             name: "HAProxy",
             address,
-            says_length: true,
+            reports_length: true,
             _nginx: None,
             _peer: Some(peer),
             _folder: folder,
@@ -68,15 +68,15 @@ impl Reader {
     }
 
     /// Starts an origin that prints its port on its first line.
-    fn saying_its_port(name: &'static str, mut command: Command) -> Self {
-        let mut peer = Peer::spawn(command.stdout(Stdio::piped()));
+    fn start_printing_port(name: &'static str, mut command: Command) -> Self {
+        let mut peer = PeerProcess::spawn(command.stdout(Stdio::piped()));
         let mut port = String::new();
         BufReader::new(peer.stdout()).read_line(&mut port).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
         Self {
             name,
             address,
-            says_length: true,
+            reports_length: true,
             _nginx: None,
             _peer: Some(peer),
             _folder: folder(),
@@ -84,14 +84,14 @@ impl Reader {
     }
 }
 
-fn readers() -> Vec<Reader> {
+fn origins() -> Vec<ParsingOrigin> {
     let mut node = Command::new(program("node"));
     node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/origin.mjs"));
     vec![
-        Reader::nginx(),
-        Reader::haproxy(),
-        Reader::saying_its_port("Node", node),
-        Reader::saying_its_port("h11", script("h11_peer.py")),
+        ParsingOrigin::nginx(),
+        ParsingOrigin::haproxy(),
+        ParsingOrigin::start_printing_port("Node", node),
+        ParsingOrigin::start_printing_port("h11", script("h11_peer.py")),
     ]
 }
 
@@ -190,7 +190,7 @@ const CASES: &[(&str, Option<&str>)] = &[
 
 #[test]
 fn four_origins_parse_the_same_single_request() {
-    for reader in readers() {
+    for reader in origins() {
         // One worker: all requests use the same upstream connection while it is open.
         let proxy = Proxy::start_with(&format!(
             "workers = 1\n[[site]]\nupstream = 'http://{}'",
@@ -199,15 +199,15 @@ fn four_origins_parse_the_same_single_request() {
         for (bytes, expected) in CASES {
             let shown = format!("{}: {}", reader.name, bytes.escape_debug());
             let method = bytes.split(' ').next().unwrap();
-            let mut visitor = proxy.visit();
-            visitor.send(bytes.as_bytes());
-            let reply = visitor.reply(method);
+            let mut client = proxy.connect();
+            client.send(bytes.as_bytes());
+            let reply = client.reply(method);
             let read = reply.text();
             match expected {
                 Some(expected) => {
                     assert_eq!(reply.status, 200, "{shown}: {read}");
                     let without_length = expected.rsplit_once(' ').unwrap().0;
-                    let expected = if reader.says_length { expected } else { &without_length };
+                    let expected = if reader.reports_length { expected } else { &without_length };
                     assert_eq!(&read, expected, "{shown}");
                 }
                 None => {
@@ -222,7 +222,7 @@ fn four_origins_parse_the_same_single_request() {
             }
             // The next request on the upstream connection is the next client's.
             let next = proxy.get("/next", &[("Host", "n")]);
-            let expected = if reader.says_length { "GET /next n 0" } else { "GET /next n" };
+            let expected = if reader.reports_length { "GET /next n 0" } else { "GET /next n" };
             assert_eq!((next.status, next.text().as_str()), (200, expected), "after {shown}");
         }
     }

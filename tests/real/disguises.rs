@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::nginx::{Nginx, folder};
 use crate::site::Site;
-use crate::support::{Proxy, Visitor, request};
+use crate::support::{Proxy, RawClient, request};
 
 /// Runs the script of a path with trailing path information, as in nginx's documentation.
 const NGINX: &str = "server { listen 127.0.0.1:{port}; root ROOT;
@@ -19,9 +19,9 @@ const NGINX: &str = "server { listen 127.0.0.1:{port}; root ROOT;
 
 /// The body of the response to a GET.
 fn get(address: std::net::SocketAddr, path: &str) -> String {
-    let mut visitor = Visitor::connect(address);
-    visitor.send(&request("GET", path, &[]));
-    visitor.reply("GET").text()
+    let mut client = RawClient::connect(address);
+    client.send(&request("GET", path, &[]));
+    client.reply("GET").text()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use crate::nginx::{Nginx, folder, free_port, program};
-use crate::support::{Origin, PATIENCE, Proxy, Visitor, consent, request, wait_until};
+use crate::support::{Origin, Proxy, RawClient, TIMEOUT, consent_cookie, request, wait_until};
 
 /// Any free port.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -23,10 +23,10 @@ fn run(command: &str) {
 }
 
 /// A packet filter rule for one port, removed on drop.
-struct Packets(String);
+struct PacketFilter(String);
 
-impl Packets {
-    fn to(port: u16, verdict: &str) -> Self {
+impl PacketFilter {
+    fn new(port: u16, verdict: &str) -> Self {
         let table = format!("consentry_test_{port}");
         let this = Self(table);
         let table = &this.0;
@@ -39,7 +39,7 @@ impl Packets {
     }
 }
 
-impl Drop for Packets {
+impl Drop for PacketFilter {
     fn drop(&mut self) {
         let _ = Command::new(program("nft")).args(["delete", "table", "inet", &self.0]).status();
     }
@@ -72,8 +72,8 @@ impl Host {
     }
 
     /// Makes the host drop all incoming packets, or accept them again.
-    fn drops(&self, drops: bool) {
-        let rules = match drops {
+    fn drop_packets(&self, enabled: bool) {
+        let rules = match enabled {
             true => {
                 "add table inet hole; add chain inet hole in { type filter hook input priority 0; policy drop; }"
             }
@@ -89,7 +89,7 @@ impl Drop for Host {
     }
 }
 
-/// Sends requests until one is answered with 200.
+/// Sends requests until one gets 200.
 fn wait_for_recovery(proxy: &Proxy) {
     proxy.wait_until("recovery", || proxy.get("/", &[]).status == 200);
 }
@@ -114,21 +114,21 @@ fn an_unreachable_origin_gives_504_in_time_and_recovers() {
         "workers = 1\ntimeouts = { first_byte = '1s', connect = '1s' }\n[[site]]\nupstream = ";
     let proxy = Proxy::start_with(&format!("{toml}'{}'", nginx.url()));
     assert_eq!(proxy.get("/", &[]).status, 200);
-    host.drops(true);
+    host.drop_packets(true);
     for what in ["on the connection that stood", "on a new one"] {
         assert_eq!(proxy.get("/", &[]).status, 504, "{what}");
     }
-    host.drops(false);
+    host.drop_packets(false);
     wait_for_recovery(&proxy);
 }
 
 #[test]
 fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_complete() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     // The retry budget of each worker covers the resets.
     let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
     let _resets =
-        Packets::to(origin.address.port(), "numgen random mod 100 < 5 reject with tcp reset");
+        PacketFilter::new(origin.address.port(), "numgen random mod 100 < 5 reject with tcp reset");
     let mut answered = 0;
     for _ in 0..400 {
         let reply = proxy.get("/", &[]);
@@ -157,7 +157,7 @@ fn a_changed_dns_name_applies_to_the_next_connection() {
         });
     }
     let mounted = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
-    let proxy = wrapped(
+    let proxy = start_with_wrapper(
         &consentry(),
         &["unshare", "-m", "sh", "-c", &mounted, "sh"],
         ANY_PORT,
@@ -171,7 +171,13 @@ fn a_changed_dns_name_applies_to_the_next_connection() {
 }
 
 /// A proxy of this binary in front of the upstream, run by the command `wrapper`.
-fn wrapped(program: &Path, wrapper: &[&str], listen: &str, upstream: &str, stdout: Stdio) -> Proxy {
+fn start_with_wrapper(
+    program: &Path,
+    wrapper: &[&str],
+    listen: &str,
+    upstream: &str,
+    stdout: Stdio,
+) -> Proxy {
     let folder = folder();
     let config = folder.path().join("consentry.toml");
     let text = "workers = 1\ntimeouts.upstream_idle = '1s'\n[[site]]\nupstream = ";
@@ -195,9 +201,9 @@ fn consentry() -> PathBuf {
 
 #[test]
 fn a_full_disk_loses_access_log_lines_but_no_requests() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let proxy = wrapped(&consentry(), &[], ANY_PORT, &origin.url(), full.into());
+    let proxy = start_with_wrapper(&consentry(), &[], ANY_PORT, &origin.url(), full.into());
     for _ in 0..100 {
         assert_eq!(proxy.get("/", &[]).status, 200);
     }
@@ -214,7 +220,7 @@ fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
     let disk = Disk(tempfile::tempdir().unwrap());
     let path = disk.0.path().display().to_string();
     run(&format!("mount -t tmpfs -o size=1m tmpfs {path}"));
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(
         &origin,
         &format!("[receipts]\nurl = 'sqlite:{path}/receipts.db'\nspool = '{path}/spool'\n"),
@@ -222,8 +228,8 @@ fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
     let choose = || {
         let form = "choice=save&allow=analytics&lang=en";
         let length = form.len().to_string();
-        let mut visitor = proxy.visit();
-        visitor.send(&request(
+        let mut client = proxy.connect();
+        client.send(&request(
             "POST",
             "/.consentry/",
             &[
@@ -232,8 +238,8 @@ fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
                 ("Content-Type", "application/x-www-form-urlencoded"),
             ],
         ));
-        visitor.send(form.as_bytes());
-        let reply = visitor.reply("POST");
+        client.send(form.as_bytes());
+        let reply = client.reply("POST");
         let confirmed = !reply.set_cookies().is_empty();
         assert_eq!(reply.status, if confirmed { 303 } else { 503 });
         confirmed
@@ -283,11 +289,11 @@ fn check_reports_folders_on_a_read_only_disk() {
 
 #[test]
 fn without_file_descriptors_clients_wait_until_some_are_free() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let limit = ["prlimit", "--nofile=64:64"];
-    let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
+    let proxy = start_with_wrapper(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
     assert_eq!(proxy.get("/", &[]).status, 200);
-    let mut many: Vec<Visitor> = (0..100).map(|_| proxy.visit()).collect();
+    let mut many: Vec<RawClient> = (0..100).map(|_| proxy.connect()).collect();
     // Accepted clients are served on the open upstream connection.
     many[0].send(&request("GET", "/", &[]));
     let first = many[0].reply("GET").status;
@@ -298,10 +304,10 @@ fn without_file_descriptors_clients_wait_until_some_are_free() {
 
 #[test]
 fn after_a_kill_under_load_a_restart_serves_immediately() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
-    let start = || wrapped(&consentry(), &[], &listen, &origin.url(), Stdio::null());
+    let start = || start_with_wrapper(&consentry(), &[], &listen, &origin.url(), Stdio::null());
     let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut proxy = start();
     thread::scope(|scope| {
@@ -309,7 +315,7 @@ fn after_a_kill_under_load_a_restart_serves_immediately() {
             scope.spawn(|| {
                 while !over.load(Relaxed) {
                     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                     let mut answer = Vec::new();
                     let asked =
                         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -328,7 +334,7 @@ fn after_a_kill_under_load_a_restart_serves_immediately() {
         wait_until("the load has begun", || answered.load(Relaxed) >= 200);
         for _ in 0..3 {
             proxy.signal("KILL");
-            proxy.ended();
+            proxy.exit_status();
             proxy = start();
             assert_eq!(proxy.get("/", &[]).status, 200);
         }
@@ -346,7 +352,7 @@ fn a_million_requests_leak_neither_memory_nor_descriptors() {
     );
     // The shipped binary, built by `make deb`.
     let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/container/consentry"));
-    let proxy = wrapped(shipped, &[], ANY_PORT, &nginx.url(), Stdio::null());
+    let proxy = start_with_wrapper(shipped, &[], ANY_PORT, &nginx.url(), Stdio::null());
     let resident = || proxy.memory_kib("RssAnon:");
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", proxy.id())).unwrap().count();
     let mut requests = 0;
@@ -377,10 +383,10 @@ fn a_million_requests_leak_neither_memory_nor_descriptors() {
 }
 
 /// A cgroup with a memory limit in bytes, if the system provides one.
-struct Limited(PathBuf);
+struct MemoryCgroup(PathBuf);
 
-impl Limited {
-    fn to(bytes: u64) -> Option<Self> {
+impl MemoryCgroup {
+    fn new(bytes: u64) -> Option<Self> {
         let name = format!("consentry_test_{}", std::process::id());
         for (root, limit) in [
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
@@ -402,7 +408,7 @@ impl Limited {
     }
 }
 
-impl Drop for Limited {
+impl Drop for MemoryCgroup {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir(&self.0);
     }
@@ -410,9 +416,9 @@ impl Drop for Limited {
 
 #[test]
 fn a_flood_of_large_requests_is_served_within_a_small_memory_limit() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     // A cgroup, as in a container. Without one, a limit on the process's own data.
-    let limited = Limited::to(128 << 20);
+    let limited = MemoryCgroup::new(128 << 20);
     let (join, limit);
     let wrapper = match &limited {
         Some(group) => {
@@ -424,16 +430,16 @@ fn a_flood_of_large_requests_is_served_within_a_small_memory_limit() {
             vec!["prlimit", &limit]
         }
     };
-    let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
+    let proxy = start_with_wrapper(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
     let body = vec![b'x'; 8 << 20];
     thread::scope(|scope| {
         for _ in 0..32 {
             scope.spawn(|| {
-                let mut visitor = proxy.visit();
+                let mut client = proxy.connect();
                 let length = body.len().to_string();
-                visitor.send(&request("POST", "/", &[("Content-Length", &length)]));
-                visitor.send(&body);
-                assert_eq!(visitor.reply("POST").status, 200);
+                client.send(&request("POST", "/", &[("Content-Length", &length)]));
+                client.send(&body);
+                assert_eq!(client.reply("POST").status, 200);
             });
         }
     });
@@ -455,7 +461,7 @@ fn clock_jumps_change_the_age_of_decisions_but_no_timeout() {
         std::fs::rename(&next, &file).unwrap();
     };
     jump("+0");
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let environment = [
         format!("LD_PRELOAD={}", library.display()),
         format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
@@ -464,18 +470,18 @@ fn clock_jumps_change_the_age_of_decisions_but_no_timeout() {
     ];
     let wrapper: Vec<&str> =
         std::iter::once("env").chain(environment.iter().map(String::as_str)).collect();
-    let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
-    let consent = consent("analytics");
+    let proxy = start_with_wrapper(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
+    let consent = consent_cookie("analytics");
     let cookie = format!("_ga=1; {consent}");
     // One connection throughout: a clock change does not make it idle for a year.
-    let mut visitor = proxy.visit();
+    let mut client = proxy.connect();
     for (offset, passes) in
         [("+0", true), ("+170d", true), ("+400d", false), ("-3650d", false), ("+0", true)]
     {
         jump(offset);
-        visitor.send(&request("GET", "/", &[("Cookie", &cookie)]));
-        assert_eq!(visitor.reply("GET").status, 200, "{offset}");
-        let sent = origin.next().field("cookie").unwrap_or_default();
+        client.send(&request("GET", "/", &[("Cookie", &cookie)]));
+        assert_eq!(client.reply("GET").status, 200, "{offset}");
+        let sent = origin.next_request().field("cookie").unwrap_or_default();
         assert_eq!(sent.contains("_ga"), passes, "{offset}: {sent}");
         assert_eq!(proxy.admin("/readyz").0, 200, "{offset}");
     }

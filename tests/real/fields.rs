@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::nginx::program;
-use crate::support::{Origin, Proxy, all};
+use crate::support::{Origin, Proxy, full_consent};
 
 /// Request fields that the origin reports.
 const WATCHED: [&str; 6] = [
@@ -22,8 +22,8 @@ const WATCHED: [&str; 6] = [
 
 /// An origin that marks clients by a dictionary, requests hints, and reports the fields that it receives.
 fn origin() -> Origin {
-    Origin::scripted(|seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap_or_default();
+    Origin::scripted(|received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap_or_default();
         let (head, body) = match path.split('?').next().unwrap_or_default() {
             "/" => (
                 "Content-Type: text/html\r\nAccept-CH: Sec-CH-UA-Model, Sec-CH-UA-Platform-Version\r\n",
@@ -43,7 +43,7 @@ fn origin() -> Origin {
             _ => {
                 let received: serde_json::Map<String, Value> = WATCHED
                     .iter()
-                    .filter_map(|name| Some(((*name).to_owned(), json!(seen.field(name)?))))
+                    .filter_map(|name| Some(((*name).to_owned(), json!(received.field(name)?))))
                     .collect();
                 ("Content-Type: application/json\r\nCache-Control: no-store\r\n", Value::Object(received).to_string())
             }
@@ -55,7 +55,7 @@ fn origin() -> Origin {
 }
 
 /// The fields that Chromium returns to the origin at this port.
-fn sent_back(port: u16, cookie: Option<&str>) -> Value {
+fn returned_fields(port: u16, cookie: Option<&str>) -> Value {
     let output = Command::new(program("node"))
         .arg("fields.mjs")
         .arg(program("chromium"))
@@ -72,17 +72,17 @@ fn sent_back(port: u16, cookie: Option<&str>) -> Value {
 fn chromium_sends_no_identifier_back_without_consent() {
     let origin = origin();
     let proxy = Proxy::start(&origin, "");
-    let all = all();
+    let all = full_consent();
     for (port, cookie) in
         [(origin.address.port(), None), (proxy.address.port(), Some(all.as_str()))]
     {
-        let with = sent_back(port, cookie);
+        let with = returned_fields(port, cookie);
         assert_eq!(with["dictionary"]["dictionary-id"], "\"visitor-7\"", "{with}");
         assert!(with["dictionary"]["available-dictionary"].is_string(), "{with}");
         assert!(with["hints"]["sec-ch-ua-platform-version"].is_string(), "{with}");
         assert_eq!(with["preload"]["service-worker-navigation-preload"], "visitor-7", "{with}");
     }
-    let without = sent_back(proxy.address.port(), None);
+    let without = returned_fields(proxy.address.port(), None);
     assert_eq!(without["dictionary"], json!({}));
     for load in ["hints", "preload"] {
         let names: Vec<&String> = without[load].as_object().unwrap().keys().collect();
@@ -102,7 +102,7 @@ fn a_banner_choice_on_a_compressed_page_returns_to_the_page() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let origin = Origin::answering([head.into_bytes(), body].concat());
+    let origin = Origin::responding([head.into_bytes(), body].concat());
     let proxy = Proxy::start(&origin, "banner.enabled = true");
     let url = format!("http://localhost:{}/account?item=1", proxy.address.port());
     let output = Command::new(program("node"))

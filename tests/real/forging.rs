@@ -11,7 +11,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Consent to everything, as anyone can forge it.
 fn forged() -> String {
-    crate::support::all()
+    crate::support::full_consent()
 }
 
 /// A site whose pages try to grant everything for the visitor, each in another way, and set a tracking cookie.
@@ -78,7 +78,7 @@ fn site() -> Origin {
 }
 
 /// The cookie jar after each attempt, for each list of attempts. Every list starts with an empty jar.
-fn tried(url: &str, lists: &[&[&str]]) -> Vec<Vec<Value>> {
+fn jars_after_attempts(url: &str, lists: &[&[&str]]) -> Vec<Vec<Value>> {
     let attempts = lists.join(&"new");
     let output = Command::new(program("node"))
         .arg("forge.mjs")
@@ -94,7 +94,7 @@ fn tried(url: &str, lists: &[&[&str]]) -> Vec<Vec<Value>> {
     lists.map(<[Value]>::to_vec).collect()
 }
 
-fn local(proxy: &Proxy) -> String {
+fn localhost_url(proxy: &Proxy) -> String {
     format!("http://localhost:{}", proxy.address.port())
 }
 
@@ -111,12 +111,14 @@ fn scripts_and_origins_cannot_grant_without_a_click() {
     let attempts = ["/origin", "/fetch", "/choose", "/submit", "/frame", "/button", "/banner"];
     let lists = attempts.map(|attempt| [attempt, "/page"]);
     let lists: Vec<&[&str]> = lists.iter().map(|list| &list[..]).collect();
-    for (attempt, states) in attempts.iter().zip(tried(&local(&proxy), &lists)) {
+    for (attempt, states) in
+        attempts.iter().zip(jars_after_attempts(&localhost_url(&proxy), &lists))
+    {
         assert_eq!(states[1]["own"], json!([]), "{attempt}");
         assert!(!tracks(&states[1], "localhost"), "{attempt}");
     }
-    let clicked = tried(
-        &local(&proxy),
+    let clicked = jars_after_attempts(
+        &localhost_url(&proxy),
         &[
             &["/page", "click:form.own button", "/page"],
             &["/page", "click:.consentry-banner button", "/page"],
@@ -140,7 +142,7 @@ fn the_guard_keeps_scripts_from_writing_and_deleting_the_consent_cookie() {
     let proxy = Proxy::start(&site, "[page]\nguard = true\n");
     let lists: [&[&str]; 4] =
         [&["/cookie", "/page"], &["/nameless", "/page"], &["/path", "/page"], &["/store", "/page"]];
-    for (list, states) in lists.iter().zip(tried(&local(&proxy), &lists)) {
+    for (list, states) in lists.iter().zip(jars_after_attempts(&localhost_url(&proxy), &lists)) {
         assert_eq!(states[1]["own"], json!([]), "{list:?}");
     }
 }
@@ -151,7 +153,7 @@ fn a_script_cannot_replace_or_delete_a_decision_that_was_made() {
     let proxy = Proxy::start(&site, "[banner]\nenabled = true\n");
     let refuse = "click:.consentry-banner button[value=reject]";
     let attempts = ["/page", refuse, "/cookie", "/store", "/delete", "/page"];
-    let states = tried(&local(&proxy), &[&attempts]);
+    let states = jars_after_attempts(&localhost_url(&proxy), &[&attempts]);
     let last = states[0].last().unwrap();
     let own = json!([{ "granted": "", "domain": "localhost", "httpOnly": true }]);
     assert_eq!(last["own"], own);
@@ -188,7 +190,7 @@ fn with_a_key_cookies_of_scripts_and_sibling_hosts_grant_nothing() {
             let undecided = [&forge[..], &["/page", accept, "/page"]].concat();
             // After a refusal nothing passes, even if a forged cookie replaces it.
             let refused = [&["/page", refuse][..], &forge, &["/page", "/page"]].concat();
-            let states = tried(&url, &[&undecided, &refused]);
+            let states = jars_after_attempts(&url, &[&undecided, &refused]);
             let [.., forged, _, decided] = &states[0][..] else { panic!("{states:?}") };
             assert!(
                 !tracks(forged, host) && forged["own"][0]["domain"] == ".shop.example",
@@ -233,7 +235,7 @@ fn after_a_scope_change_one_copy_remains_and_the_last_decision_applies() {
             "click:button[value=accept]",
             "/page",
         ];
-        let states = tried(&url, &[&attempts]);
+        let states = jars_after_attempts(&url, &[&attempts]);
         let last = states[0].last().unwrap();
         let own = last["own"].as_array().unwrap();
         assert_eq!(own.len(), 1, "{from} to {to}: {own:?}");

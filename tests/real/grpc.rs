@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::nginx::Peer;
+use crate::nginx::PeerProcess;
 use crate::support::Proxy;
-use crate::tls::Authority;
+use crate::tls::CertificateAuthority;
 
 /// The Python of the tools with this script.
 pub fn script(name: &str) -> Command {
@@ -22,7 +22,7 @@ fn call(target: &str, more: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn passes_whole(answers: &serde_json::Value) {
+fn assert_complete_answers(answers: &serde_json::Value) {
     assert_eq!(answers["unary"], "hello!");
     let initial = answers["initial"].to_string();
     assert!(initial.contains("sid=1") && !initial.contains("_ga"), "{initial}");
@@ -37,20 +37,20 @@ fn passes_whole(answers: &serde_json::Value) {
 #[test]
 fn grpc_passes_with_trailers_and_streams_and_filtered_cookies() {
     let mut command = script("grpc_peer.py");
-    let mut server = Peer::spawn(command.arg("serve").stdout(Stdio::piped()));
+    let mut server = PeerProcess::spawn(command.arg("serve").stdout(Stdio::piped()));
     let mut port = String::new();
     BufReader::new(server.stdout()).read_line(&mut port).unwrap();
     let port = port.trim();
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["localhost"], 2099);
     let certificate = authority.certificate("site");
     let proxy = Proxy::start_with(&format!(
         "listen.https = '127.0.0.1:0'\ntls.certificates = [{certificate}]\n\
          [[site]]\nupstream = 'h2c://127.0.0.1:{port}'\n"
     ));
-    passes_whole(&call(&proxy.address.to_string(), &[]));
-    let secure = format!("localhost:{}", proxy.secure.unwrap().port());
-    passes_whole(&call(&secure, &[&authority.path("ca.pem")]));
+    assert_complete_answers(&call(&proxy.address.to_string(), &[]));
+    let secure = format!("localhost:{}", proxy.https.unwrap().port());
+    assert_complete_answers(&call(&secure, &[&authority.path("ca.pem")]));
     // Eight concurrent calls use at most one connection per worker.
     assert!(proxy.metric("consentry_upstream_connections_total") <= 4.0);
 
@@ -59,5 +59,5 @@ fn grpc_passes_with_trailers_and_streams_and_filtered_cookies() {
         "[upstream_tls]\nca_file = '{}'\n[[site]]\nupstream = 'https://{secure}'\n",
         authority.path("ca.pem")
     ));
-    passes_whole(&call(&outer.address.to_string(), &[]));
+    assert_complete_answers(&call(&outer.address.to_string(), &[]));
 }

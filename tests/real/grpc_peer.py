@@ -1,4 +1,4 @@
-"""A gRPC server, or a client that shows what comes back. Messages are plain bytes: no schema is needed.
+"""A gRPC server, and a client that prints the responses. Messages are plain bytes, so no schema is needed.
 
     grpc_peer.py serve                     prints its port
     grpc_peer.py call TARGET [CA_FILE]     prints a JSON line
@@ -12,9 +12,9 @@ import grpc
 
 
 def unary(request, context):
-    seen = dict(context.invocation_metadata())
+    metadata = dict(context.invocation_metadata())
     context.send_initial_metadata((("set-cookie", "_ga=1"), ("set-cookie", "sid=1")))
-    context.set_trailing_metadata((("tail", "end"), ("cookies", seen.get("cookie", ""))))
+    context.set_trailing_metadata((("tail", "end"), ("cookies", metadata.get("cookie", ""))))
     if request == b"fail":
         context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
     return request + b"!"
@@ -52,12 +52,12 @@ def call(target, ca_file=None):
         channel = grpc.insecure_channel(target)
     result = {}
     cookies = (("cookie", "sid=1; _ga=1"),)
-    answer, done = channel.unary_unary("/test.Test/Unary").with_call(
+    reply, call_info = channel.unary_unary("/test.Test/Unary").with_call(
         b"hello", metadata=cookies, timeout=20
     )
-    result["unary"] = answer.decode()
-    result["initial"] = [[key, value] for key, value in done.initial_metadata()]
-    result["trailing"] = [[key, value] for key, value in done.trailing_metadata()]
+    result["unary"] = reply.decode()
+    result["initial"] = [[key, value] for key, value in call_info.initial_metadata()]
+    result["trailing"] = [[key, value] for key, value in call_info.trailing_metadata()]
     try:
         channel.unary_unary("/test.Test/Unary")(b"fail", timeout=20)
     except grpc.RpcError as error:
@@ -66,17 +66,17 @@ def call(target, ca_file=None):
     result["many"] = sum(1 for _ in many)
 
     # The next message is sent only after the reply to the previous one.
-    answers = []
+    replies = []
 
     def one_by_one():
         for word in ("a", "b", "c"):
             yield word.encode()
-            while len(answers) == 0 or answers[-1] != word.upper():
+            while len(replies) == 0 or replies[-1] != word.upper():
                 pass
 
     for message in channel.stream_stream("/test.Test/Both")(one_by_one(), timeout=20):
-        answers.append(message.decode())
-    result["both"] = answers
+        replies.append(message.decode())
+    result["both"] = replies
     print(json.dumps(result))
 
 

@@ -1,4 +1,4 @@
-"""An origin by Python's h11 that says what it has read: method, target, host and the body's length."""
+"""An origin with h11. It responds with method, target, host and body length."""
 
 import socket
 import threading

@@ -77,23 +77,23 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\r\n{page}",
         page.len()
     );
-    let chromiums = Origin::answering(answer);
+    let chromiums = Origin::responding(answer);
     let mapped = format!("--host-resolver-rules=MAP * {}", chromiums.address);
     let document = open_with("http://page.test/", &[&mapped]);
     assert!(document.contains("<title>done</title>"), "{document}");
     let mut sent = BTreeMap::new();
-    while let Some(seen) = chromiums.next_if_any() {
-        let host = seen.field("host").unwrap();
+    while let Some(received) = chromiums.try_next_request() {
+        let host = received.field("host").unwrap();
         // The browser also sends requests of its own.
-        let Some((_, shown)) = seen.line.split_once("?shown=") else { continue };
+        let Some((_, shown)) = received.line.split_once("?shown=") else { continue };
         let shown = shown.trim_end_matches(" HTTP/1.1");
         let shown = percent_encoding::percent_decode_str(shown).decode_utf8().unwrap();
-        assert_eq!(host, shown, "what scripts see is what is sent");
-        sent.insert(host, seen.line);
+        assert_eq!(host, shown, "scripts see the host that is sent");
+        sent.insert(host, received.line);
     }
     assert!(sent.len() > 150, "{} different hosts", sent.len());
 
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     for (host, line) in &sent {
         let reply = proxy.get("/", &[("Host", host)]);
@@ -102,11 +102,11 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
             continue;
         }
         assert_eq!(reply.status, 200, "{host}");
-        let seen = origin.next();
-        assert_eq!(seen.field("host").as_deref(), Some(host.as_str()));
+        let received = origin.next_request();
+        assert_eq!(received.field("host").as_deref(), Some(host.as_str()));
         // The target received with it is accepted too.
         let target = line.split(' ').nth(1).unwrap();
         assert_eq!(proxy.get(target, &[("Host", host)]).status, 200, "{line}");
-        assert_eq!(origin.next().line, *line);
+        assert_eq!(origin.next_request().line, *line);
     }
 }

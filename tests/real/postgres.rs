@@ -35,7 +35,7 @@ impl Postgres {
             options = format!("{options}127.0.0.1 -p {port} -c ssl=on");
         }
         server.options = options;
-        server.up();
+        server.start_server();
         server
     }
 
@@ -83,13 +83,13 @@ impl Postgres {
         std::fs::write(self.path("ca.pem"), made.cert.pem()).unwrap();
     }
 
-    pub fn up(&self) {
+    pub fn start_server(&self) {
         let (data, log) = (self.path("data"), self.path("log"));
         // Its standard output would keep the test's pipe open.
         self.run("pg_ctl", &["-D", &data, "-l", &log, "-o", &self.options, "-w", "-s", "start"]);
     }
 
-    pub fn down(&self) {
+    pub fn stop_server(&self) {
         self.run("pg_ctl", &["-D", &self.path("data"), "-m", "immediate", "-s", "stop"]);
     }
 
@@ -131,7 +131,7 @@ impl Postgres {
     }
 
     /// The result of an SQL query.
-    pub fn ask(&self, sql: &str) -> String {
+    pub fn query(&self, sql: &str) -> String {
         let folder = self.folder.path().display().to_string();
         let output = self
             .run("psql", &["-h", &folder, "-U", "consentry", "-d", "postgres", "-At", "-c", sql]);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::nginx::{free_port, wait_for};
+use crate::nginx::{free_port, wait_for_listener};
 use crate::support::Origin;
 
 /// The `sh` blocks of a Markdown file.
@@ -17,9 +17,9 @@ fn blocks(file: &str) -> Vec<String> {
         .collect()
 }
 
-struct Running(Child);
+struct RunningCommand(Child);
 
-impl Running {
+impl RunningCommand {
     fn interrupt(mut self) {
         let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -27,7 +27,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -66,7 +66,7 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let running = Running(child);
+    let running = RunningCommand(child);
     let printed: Vec<String> =
         lines.by_ref().take_while(|line| !line.starts_with("Access log")).collect();
     let commands: Vec<&str> =
@@ -132,7 +132,7 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
 
 #[test]
 fn the_quick_start_works_as_documented() {
-    let origin = Origin::setting(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
     let (http, admin) = (free_port(), free_port());
     let local = |text: &str| {
         text.replace("127.0.0.1:3000", &origin.address.to_string())
@@ -160,8 +160,8 @@ fn the_quick_start_works_as_documented() {
         .env("CONSENTRY_ADMIN", format!("127.0.0.1:{admin}"))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let running = Running(command.spawn().unwrap());
-    wait_for(([127, 0, 0, 1], http).into());
+    let running = RunningCommand(command.spawn().unwrap());
+    wait_for_listener(([127, 0, 0, 1], http).into());
     let inventory = output_of(look);
     assert!(
         inventory.contains("category=\"analytics\",mode=\"observe\",direction=\"response\"} 1"),

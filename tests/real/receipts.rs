@@ -15,8 +15,8 @@ fn settings(postgres: &Postgres, folder: &Path, durability: &str) -> String {
     format!("[receipts]\nurl = '{url}'\nspool = '{folder}/spool'\ndurability = '{durability}'\n")
 }
 
-/// Posts a decision, and returns the status. The server hangs or is locked until the test goes on, so that an
-/// answer proves that nobody waited for it.
+/// Posts a decision, and returns the status. The server hangs or is locked until the test goes on, so a
+/// response proves that no request waits for it.
 fn choose(proxy: &Proxy) -> u16 {
     proxy.post("/.consentry/", "choice=accept", &[]).status
 }
@@ -27,7 +27,7 @@ fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(&postgres, folder.path(), durability);
-        let origin = Origin::answering(OK);
+        let origin = Origin::responding(OK);
         let mut proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
@@ -37,11 +37,11 @@ fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
         });
         proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 5.0);
         proxy.signal("KILL");
-        proxy.ended();
+        proxy.exit_status();
         postgres.signal("CONT");
         let proxy = Proxy::start(&origin, &toml);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
-        assert_eq!(postgres.ask(COUNT), "6", "{durability}");
+        assert_eq!(postgres.query(COUNT), "6", "{durability}");
     }
 }
 
@@ -51,7 +51,7 @@ fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
         let proxy =
-            Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), durability));
+            Proxy::start(&Origin::responding(OK), &settings(&postgres, folder.path(), durability));
         assert_eq!(choose(&proxy), 303);
         let spool = Connection::open(folder.path().join("spool")).unwrap();
         spool.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -65,7 +65,7 @@ fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
-        assert_eq!(postgres.ask(COUNT), "2", "{durability}");
+        assert_eq!(postgres.query(COUNT), "2", "{durability}");
     }
 }
 
@@ -74,19 +74,19 @@ fn a_locked_table_loses_no_choice_and_receipts_follow() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let mut proxy =
-        Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), "strict"));
+        Proxy::start(&Origin::responding(OK), &settings(&postgres, folder.path(), "strict"));
     assert_eq!(choose(&proxy), 303);
     let locked = postgres.lock_receipts();
     (0..10).for_each(|_| assert_eq!(choose(&proxy), 303));
     drop(locked);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 11.0);
-    assert_eq!(postgres.ask(COUNT), "11");
+    assert_eq!(postgres.query(COUNT), "11");
     // At exit the spool is moved to the store if the store works.
     let locked = postgres.lock_receipts();
     assert_eq!(choose(&proxy), 303);
     drop(locked);
     proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(proxy.exit_status().code(), Some(0));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_erased_receipt_is_not_restored_by_a_replica() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(&postgres, folder.path(), "batch");
-    let proxy = Proxy::start(&Origin::answering(OK), &toml);
+    let proxy = Proxy::start(&Origin::responding(OK), &toml);
     assert_eq!(choose(&proxy), 303);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
     let locked = postgres.lock_receipts();
@@ -131,5 +131,5 @@ fn an_erased_receipt_is_not_restored_by_a_replica() {
     std::fs::write(&config, format!("{other}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();
     run(&["receipts", "erase", &id, "--config", config.to_str().unwrap()], "");
     proxy.expect_metric("consentry_receipts_waiting", 0.0);
-    assert_eq!(postgres.ask(COUNT), "1");
+    assert_eq!(postgres.query(COUNT), "1");
 }

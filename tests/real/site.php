@@ -1,5 +1,5 @@
 <?php
-// A site as sites are: a session login, and cookies of several trackers on every page.
+// A typical site: a session login, and cookies of several trackers on every page.
 session_start();
 setcookie('_ga', 'GA1.1.42', ['expires' => time() + 63072000, 'path' => '/']);
 setcookie('_fbp', 'fb.1.42', ['expires' => time() + 7776000, 'path' => '/', 'httponly' => true]);

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::nginx::{Nginx, Peer, folder, program};
-use crate::support::{Proxy, all, consent, request};
+use crate::nginx::{Nginx, PeerProcess, folder, program};
+use crate::support::{Proxy, consent_cookie, full_consent, request};
 
 pub struct Site {
     pub folder: tempfile::TempDir,
     pub nginx: Nginx,
-    _php: Peer,
+    _php: PeerProcess,
 }
 
 impl Site {
@@ -25,7 +25,7 @@ impl Site {
         );
         std::fs::write(folder.path().join("fpm.conf"), pool).unwrap();
         // As the current user, who owns the directory.
-        let php = Peer::spawn(
+        let php = PeerProcess::spawn(
             Command::new(php_fpm())
                 .args(["-R", "-n", "-F", "-d", "extension=session", "-y"])
                 .arg(folder.path().join("fpm.conf")),
@@ -62,12 +62,12 @@ fn php_fpm() -> PathBuf {
 }
 
 /// A visitor with a cookie jar.
-struct Browsing<'a> {
+struct BrowserSession<'a> {
     proxy: &'a Proxy,
     jar: BTreeMap<String, String>,
 }
 
-impl Browsing<'_> {
+impl BrowserSession<'_> {
     fn cookies(&self) -> String {
         self.jar
             .iter()
@@ -78,7 +78,7 @@ impl Browsing<'_> {
 
     /// Follows one redirect, and returns the page.
     fn go(&mut self, method: &str, path: &str, form: &str) -> String {
-        let mut visitor = self.proxy.visit();
+        let mut client = self.proxy.connect();
         let cookies = self.cookies();
         let length = form.len().to_string();
         let mut fields = vec![("Cookie", cookies.as_str()), ("Sec-Fetch-Mode", "navigate")];
@@ -88,9 +88,9 @@ impl Browsing<'_> {
                 ("Content-Type", "application/x-www-form-urlencoded"),
             ]);
         }
-        visitor.send(&request(method, path, &fields));
-        visitor.send(form.as_bytes());
-        let reply = visitor.reply(method);
+        client.send(&request(method, path, &fields));
+        client.send(form.as_bytes());
+        let reply = client.reply(method);
         for line in reply.set_cookies() {
             let (name, rest) = line.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
@@ -111,7 +111,7 @@ impl Browsing<'_> {
 }
 
 /// The text of an element of a page.
-pub fn shown(page: &str, id: &str) -> String {
+pub fn element_text(page: &str, id: &str) -> String {
     let start = page
         .split(&format!("<p id=\"{id}\">"))
         .nth(1)
@@ -123,25 +123,25 @@ pub fn shown(page: &str, id: &str) -> String {
 fn logins_survive_and_trackers_do_not() {
     let site = Site::start();
     let proxy = site.proxy("");
-    let mut visitor = Browsing { proxy: &proxy, jar: BTreeMap::new() };
-    assert_eq!(shown(&visitor.go("GET", "/", ""), "user"), "nobody");
-    let page = visitor.go("POST", "/login", "user=ada");
-    assert_eq!(shown(&page, "user"), "ada");
-    assert_eq!(visitor.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"], "nothing else was stored");
+    let mut client = BrowserSession { proxy: &proxy, jar: BTreeMap::new() };
+    assert_eq!(element_text(&client.go("GET", "/", ""), "user"), "nobody");
+    let page = client.go("POST", "/login", "user=ada");
+    assert_eq!(element_text(&page, "user"), "ada");
+    assert_eq!(client.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"], "nothing else was stored");
     for _ in 0..3 {
-        let page = visitor.go("GET", "/account", "");
+        let page = client.go("GET", "/account", "");
         assert_eq!(
-            (shown(&page, "user").as_str(), shown(&page, "seen").as_str()),
+            (element_text(&page, "user").as_str(), element_text(&page, "seen").as_str()),
             ("ada", "PHPSESSID")
         );
     }
     // Cookies from before the installation are hidden from the site and deleted, except the login.
-    visitor
+    client
         .jar
         .extend([("_ga".to_owned(), "old".to_owned()), ("_fbp".to_owned(), "old".to_owned())]);
-    assert_eq!(shown(&visitor.go("GET", "/account", ""), "seen"), "PHPSESSID");
-    assert_eq!(visitor.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"]);
-    assert_eq!(shown(&visitor.go("GET", "/logout", ""), "user"), "nobody");
+    assert_eq!(element_text(&client.go("GET", "/account", ""), "seen"), "PHPSESSID");
+    assert_eq!(client.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"]);
+    assert_eq!(element_text(&client.go("GET", "/logout", ""), "user"), "nobody");
 
     proxy.get("/matomo.php?idsite=1&rec=1", &[]);
     assert_eq!(site.pixels(), 0);
@@ -151,19 +151,21 @@ fn logins_survive_and_trackers_do_not() {
 fn with_consent_the_site_works_as_without_consentry() {
     let site = Site::start();
     let proxy = site.proxy("");
-    let allowed = all();
+    let allowed = full_consent();
     let (name, value) = allowed.split_once('=').unwrap();
-    let mut visitor =
-        Browsing { proxy: &proxy, jar: BTreeMap::from([(name.to_owned(), value.to_owned())]) };
-    visitor.go("POST", "/login", "user=ada");
-    let page = visitor.go("GET", "/account", "");
-    assert_eq!(shown(&page, "user"), "ada");
-    assert_eq!(shown(&page, "seen"), "PHPSESSID _fbp _ga consentry lang");
+    let mut client = BrowserSession {
+        proxy: &proxy,
+        jar: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+    };
+    client.go("POST", "/login", "user=ada");
+    let page = client.go("GET", "/account", "");
+    assert_eq!(element_text(&page, "user"), "ada");
+    assert_eq!(element_text(&page, "seen"), "PHPSESSID _fbp _ga consentry lang");
     proxy.get("/matomo.php?idsite=1&rec=1", &[("Cookie", &allowed)]);
     assert_eq!(site.pixels(), 1);
     // After a withdrawal, the next page load hides and deletes the cookies without consent.
-    let withdrawn = consent("functional");
-    visitor.jar.insert("consentry".to_owned(), withdrawn.split_once('=').unwrap().1.to_owned());
-    assert_eq!(shown(&visitor.go("GET", "/account", ""), "seen"), "PHPSESSID consentry lang");
-    assert_eq!(visitor.jar.keys().collect::<Vec<_>>(), ["PHPSESSID", "consentry", "lang"]);
+    let withdrawn = consent_cookie("functional");
+    client.jar.insert("consentry".to_owned(), withdrawn.split_once('=').unwrap().1.to_owned());
+    assert_eq!(element_text(&client.go("GET", "/account", ""), "seen"), "PHPSESSID consentry lang");
+    assert_eq!(client.jar.keys().collect::<Vec<_>>(), ["PHPSESSID", "consentry", "lang"]);
 }

@@ -196,13 +196,13 @@ fn corpus() -> Corpus {
     corpus
 }
 
-/// A server for all hosts: records the contacted ones, with or without TLS, and answers all requests.
-struct Everybody {
+/// A server for all hosts: records the contacted ones, with or without TLS, and responds to all requests.
+struct CatchAllServer {
     address: SocketAddr,
     contacted: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Everybody {
+impl CatchAllServer {
     fn start() -> Self {
         let key = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
         let secret = PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
@@ -217,21 +217,21 @@ impl Everybody {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let contacted = Arc::<Mutex<BTreeSet<String>>>::default();
-        let noted = Arc::clone(&contacted);
+        let recorded = Arc::clone(&contacted);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (config, noted) = (Arc::clone(&config), Arc::clone(&noted));
-                std::thread::spawn(move || serve(stream.unwrap(), &config, &noted));
+                let (config, recorded) = (Arc::clone(&config), Arc::clone(&recorded));
+                std::thread::spawn(move || serve(stream.unwrap(), &config, &recorded));
             }
         });
         Self { address, contacted }
     }
 }
 
-fn serve(mut stream: TcpStream, config: &Arc<ServerConfig>, noted: &Mutex<BTreeSet<String>>) {
+fn serve(mut stream: TcpStream, config: &Arc<ServerConfig>, recorded: &Mutex<BTreeSet<String>>) {
     let note = |host: &str| {
         let host = host.split(':').next().unwrap().trim_end_matches('.').to_ascii_lowercase();
-        noted.lock().unwrap().insert(host);
+        recorded.lock().unwrap().insert(host);
     };
     let mut first = [0];
     if stream.peek(&mut first).is_err() {
@@ -262,23 +262,28 @@ fn answer(stream: &mut (impl Read + Write), note: impl Fn(&str)) {
 }
 
 /// The hosts that Chromium contacts while it displays these pages, with or without scripts.
-fn contacted(everybody: &Everybody, port: u16, pages: &[usize], scripts: bool) -> BTreeSet<String> {
-    everybody.contacted.lock().unwrap().clear();
+fn contacted(
+    server: &CatchAllServer,
+    port: u16,
+    pages: &[usize],
+    scripts: bool,
+) -> BTreeSet<String> {
+    server.contacted.lock().unwrap().clear();
     let status = Command::new(program("node"))
         .arg("tags.mjs")
         .arg(program("chromium"))
-        .arg(everybody.address.to_string())
+        .arg(server.address.to_string())
         .arg(scripts.to_string())
         .args(pages.iter().map(|number| format!("http://localhost:{port}/page/{number}")))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools"))
         .status()
         .unwrap();
     assert!(status.success());
-    everybody.contacted.lock().unwrap().clone()
+    server.contacted.lock().unwrap().clone()
 }
 
 /// The indices of the cases whose hosts below a domain were contacted.
-fn cases_of(contacted: &BTreeSet<String>, domain: &str) -> BTreeSet<usize> {
+fn contacted_cases(contacted: &BTreeSet<String>, domain: &str) -> BTreeSet<usize> {
     let number = |host: &String| {
         host.strip_suffix(domain)?.strip_prefix('h')?.strip_suffix("x.")?.parse().ok()
     };
@@ -303,14 +308,14 @@ fn no_tag_makes_chromium_contact_a_tracker_and_other_hosts_are_unaffected() {
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_ok()
     });
     let proxy = Proxy::start(&origin, "[page]\nguard = true\n");
-    let everybody = Everybody::start();
+    let server = CatchAllServer::start();
     let all: Vec<usize> = (0..pages.len()).collect();
     let noscript: Vec<usize> =
         all.iter().copied().filter(|n| pages[*n].contains("<noscript>")).collect();
     for (shown, scripts) in [(all, true), (noscript, false)] {
         let show = |port: u16, pages: &[usize]| {
-            let hosts = contacted(&everybody, port, pages, scripts);
-            (cases_of(&hosts, TRACKER), cases_of(&hosts, OTHER))
+            let hosts = contacted(&server, port, pages, scripts);
+            (contacted_cases(&hosts, TRACKER), contacted_cases(&hosts, OTHER))
         };
         let (tracked, mut other) = show(origin.address.port(), &shown);
         let (mut leaked, mut other_through) = show(proxy.address.port(), &shown);

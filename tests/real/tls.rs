@@ -14,12 +14,12 @@ const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: _ga=1\r\nSet-Cookie: sid=1\r\n\r\nok";
 
 /// A CA with its certificate in a file.
-pub struct Authority {
+pub struct CertificateAuthority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
@@ -70,7 +70,7 @@ impl Authority {
 
     /// The response head and body that curl receives from a host. `None` if it fails.
     fn curl(&self, proxy: &Proxy, host: &str, arguments: &[&str]) -> Option<String> {
-        let port = proxy.secure.unwrap().port();
+        let port = proxy.https.unwrap().port();
         let output = Command::new(program("curl"))
             .args(["-si", "--max-time", "20", "--cacert", &self.path("ca.pem")])
             .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
@@ -84,22 +84,22 @@ impl Authority {
 
 fn openssl(proxy: &Proxy, arguments: &[&str]) -> Output {
     Command::new(program("openssl"))
-        .args(["s_client", "-connect", &proxy.secure.unwrap().to_string()])
+        .args(["s_client", "-connect", &proxy.https.unwrap().to_string()])
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .unwrap()
 }
 
-fn says(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 #[test]
 fn clients_get_no_alternative_service() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nAlt-Svc: h2=\":8443\"; ma=2592000, h3=\":8443\"\r\nContent-Length: 2\r\n\r\nok",
     );
     let file = authority.path("alt-svc.txt");
@@ -118,9 +118,9 @@ fn clients_get_no_alternative_service() {
 
 #[test]
 fn http_1_and_http_2_over_tls_are_served_and_filtered() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     for (version, status) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
         let text = authority.curl(&proxy, "shop.test", &[version]).unwrap();
@@ -128,8 +128,8 @@ fn http_1_and_http_2_over_tls_are_served_and_filtered() {
         // HTTP/1.1 keeps the origin's spelling. HTTP/2 names are in lower case.
         let lines = text.to_lowercase();
         assert!(lines.contains("set-cookie: sid=1") && !lines.contains("_ga"), "{text}");
-        let seen = origin.next();
-        assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+        let received = origin.next_request();
+        assert_eq!(received.field("x-forwarded-proto").as_deref(), Some("https"));
     }
     // A page load also deletes cookies that can only be deleted over HTTPS.
     let text = authority
@@ -140,18 +140,18 @@ fn http_1_and_http_2_over_tls_are_served_and_filtered() {
 
 #[test]
 fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("first", &["first.test"], 2099);
     authority.issue("wild", &["*.shop.test"], 2099);
     authority.issue("exact", &["a.shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["first", "wild", "exact"], "");
     for (host, works) in
         [("first.test", true), ("a.shop.test", true), ("b.shop.test", true), ("other.test", false)]
     {
         assert_eq!(authority.curl(&proxy, host, &[]).is_some(), works, "{host}");
     }
-    let shown = says(&openssl(&proxy, &["-servername", "other.test", "-showcerts"]));
+    let shown = output_text(&openssl(&proxy, &["-servername", "other.test", "-showcerts"]));
     assert!(
         shown.contains("BEGIN CERTIFICATE"),
         "who asks for another name is shown the first: {shown}"
@@ -160,18 +160,22 @@ fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
 
 #[test]
 fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     let session = authority.path("session");
-    let new =
-        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_out", &session]));
+    let new = output_text(&openssl(
+        &proxy,
+        &["-tls1_2", "-servername", "shop.test", "-sess_out", &session],
+    ));
     assert!(new.contains("New, TLSv1.2"), "{new}");
-    let resumed =
-        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_in", &session]));
+    let resumed = output_text(&openssl(
+        &proxy,
+        &["-tls1_2", "-servername", "shop.test", "-sess_in", &session],
+    ));
     assert!(resumed.contains("Reused, TLSv1.2"), "{resumed}");
-    let newest = says(&openssl(&proxy, &["-tls1_3", "-alpn", "h2,http/1.1"]));
+    let newest = output_text(&openssl(&proxy, &["-tls1_3", "-alpn", "h2,http/1.1"]));
     assert!(newest.contains("New, TLSv1.3") && newest.contains("ALPN protocol: h2"), "{newest}");
     assert!(!openssl(&proxy, &["-tls1_1"]).status.success());
     let strict = authority.proxy(&origin, &["site"], "min_version = '1.3'");
@@ -181,17 +185,19 @@ fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
 
 #[test]
 fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let session = authority.path("session");
     let begin = |proxy: &Proxy, version: &str| {
-        let printed =
-            says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_out", &session]));
+        let printed = output_text(&openssl(
+            proxy,
+            &[version, "-servername", "shop.test", "-sess_out", &session],
+        ));
         assert!(printed.contains("New, "), "{printed}");
     };
     let resumes = |proxy: &Proxy, version: &str| {
-        says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
+        output_text(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
             .contains("Reused, ")
     };
     let keys = authority.path("tickets.key");
@@ -203,7 +209,7 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
     };
     let one = authority.proxy(&origin, &["site"], "");
     begin(&one, "-tls1_2");
-    reload(&one, 1.0);
+    proxy.reload(&one);
     assert!(resumes(&one, "-tls1_2"));
     assert!(!resumes(&authority.proxy(&origin, &["site"], ""), "-tls1_2"), "another process");
     let (one, other) = (
@@ -213,7 +219,7 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
     begin(&one, "-tls1_2");
     assert!(resumes(&other, "-tls1_2"));
     std::fs::write(&keys, "fedcba9876543210fedcba9876543210").unwrap();
-    reload(&other, 1.0);
+    proxy.reload(&other);
     assert!(!resumes(&other, "-tls1_2"), "the key is gone");
     // A ticket is bound to the client certificate settings. It is invalid without them, and with other ones.
     let client_ca =
@@ -224,15 +230,15 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
 
 #[test]
 fn with_required_client_certificates_other_clients_are_rejected() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
-    let other = Authority::new();
+    let other = CertificateAuthority::new();
     other.issue("stranger", &["stranger"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let ca = format!("client_ca = '{}'", authority.path("ca.pem"));
     let proxy = authority.proxy(&origin, &["site"], &ca);
-    let with = |of: &Authority, file: &str| {
+    let with = |of: &CertificateAuthority, file: &str| {
         let (cert, key) = (of.path(&format!("{file}.pem")), of.path(&format!("{file}.key")));
         authority.curl(&proxy, "shop.test", &["--cert", &cert, "--key", &key])
     };
@@ -245,10 +251,10 @@ fn with_required_client_certificates_other_clients_are_rejected() {
 
 #[test]
 fn the_origin_gets_the_client_certificate_and_no_forged_one() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let more = format!(
         "client_ca = '{}'\nclient_auth = 'optional'\nclient_cert_fields = true",
         authority.path("ca.pem")
@@ -264,26 +270,26 @@ fn the_origin_gets_the_client_certificate_and_no_forged_one() {
     for version in ["--http1.1", "--http2"] {
         let shown = ["--cert", &cert, "--key", &key, version];
         authority.curl(&proxy, "shop.test", &[&shown[..], &forged].concat()).unwrap();
-        let seen = origin.next();
+        let received = origin.next_request();
         // curl also sends the CA certificate.
-        assert_eq!(seen.field("client-cert"), item("visitor.pem"), "{version}");
-        assert_eq!(seen.field("client-cert-chain"), item("ca.pem"), "{version}");
+        assert_eq!(received.field("client-cert"), item("visitor.pem"), "{version}");
+        assert_eq!(received.field("client-cert-chain"), item("ca.pem"), "{version}");
         authority.curl(&proxy, "shop.test", &[&[version], &forged[..]].concat()).unwrap();
-        let seen = origin.next();
-        assert_eq!(seen.field("client-cert"), None, "{version}");
-        assert_eq!(seen.field("client-cert-chain"), None, "{version}");
+        let received = origin.next_request();
+        assert_eq!(received.field("client-cert"), None, "{version}");
+        assert_eq!(received.field("client-cert-chain"), None, "{version}");
     }
 }
 
 #[test]
 fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
     use std::io::{Read, Write};
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     let mut open = Command::new(program("openssl"))
-        .args(["s_client", "-quiet", "-connect", &proxy.secure.unwrap().to_string()])
+        .args(["s_client", "-quiet", "-connect", &proxy.https.unwrap().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -300,7 +306,7 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
         }
     };
     ask();
-    let subject = || says(&openssl(&proxy, &["-showcerts"]));
+    let subject = || output_text(&openssl(&proxy, &["-showcerts"]));
     let before = subject();
     authority.issue("site", &["shop.test"], 2098);
     proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", 1.0);
@@ -318,27 +324,27 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
 
 #[test]
 fn http_requests_are_redirected_to_https() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "redirect = true");
     let reply = proxy.get("/cart?a=1", &[]);
     assert_eq!(
         (reply.status, reply.field("location").as_deref()),
         (301, Some("https://shop.example/cart?a=1"))
     );
-    assert!(origin.saw_nothing() && authority.curl(&proxy, "shop.test", &[]).is_some());
+    assert!(origin.received_nothing() && authority.curl(&proxy, "shop.test", &[]).is_some());
 }
 
 #[test]
 fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "[timeouts]\nrequest_head = '200ms'");
-    let silent = crate::support::Visitor::connect(proxy.secure.unwrap());
+    let silent = crate::support::RawClient::connect(proxy.https.unwrap());
     assert!(silent.closed().is_empty());
-    let mut plain = crate::support::Visitor::connect(proxy.secure.unwrap());
+    let mut plain = crate::support::RawClient::connect(proxy.https.unwrap());
     plain.send(b"GET / HTTP/1.1\r\n\r\n");
     let response = String::from_utf8(plain.closed()).unwrap();
     assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("only HTTPS"), "{response}");
@@ -347,7 +353,7 @@ fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
 
 #[test]
 fn unusable_certificate_files_are_reported_by_name() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("other", &["shop.test"], 2099);
     authority.issue("old", &["shop.test"], 2021);
@@ -367,7 +373,7 @@ fn unusable_certificate_files_are_reported_by_name() {
         (
             pair("site.pem", "other.key"),
             2,
-            "tls.certificates[0].cert: `site.pem`: the private key does not match the certificate",
+            "tls.certificates[0].key: `other.key`: the private key does not match the certificate",
         ),
         (pair("empty.pem", "site.key"), 2, "no certificate found"),
         (pair("site.pem", "site.pem"), 2, "no private key found"),
@@ -386,7 +392,7 @@ fn unusable_certificate_files_are_reported_by_name() {
 }
 
 /// An nginx with TLS, which optionally requests a client certificate.
-fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
+fn secure_nginx(authority: &CertificateAuthority, more: &str) -> crate::nginx::Nginx {
     let (cert, key) = (authority.path("origin.pem"), authority.path("origin.key"));
     crate::nginx::Nginx::start(
         authority.folder.path(),
@@ -400,7 +406,7 @@ fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
 
 #[test]
 fn upstream_tls_requires_a_trusted_certificate() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("origin", &["localhost", "origin.test"], 2099);
     authority.issue("me", &["consentry"], 2099);
     let ca = format!("ca_file = '{}'", authority.path("ca.pem"));
@@ -446,29 +452,24 @@ fn upstream_tls_requires_a_trusted_certificate() {
 
 #[test]
 fn a_reload_applies_new_upstream_tls_settings() {
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     authority.issue("origin", &["localhost"], 2099);
     let nginx = secure_nginx(&authority, "");
     let port = nginx.url().rsplit(':').next().unwrap().to_owned();
-    let toml = |of: &Authority| {
+    let toml = |of: &CertificateAuthority| {
         let ca = of.path("ca.pem");
         format!(
             "[upstream_tls]\nca_file = '{ca}'\n[[site]]\nupstream = 'https://localhost:{port}'\n"
         )
     };
     let proxy = Proxy::start_with(&toml(&authority));
-    let reload = |toml: &str, reloads: f64| {
-        proxy.rewrite(toml);
-        proxy.signal("HUP");
-        proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", reloads);
-    };
     assert_eq!(proxy.get("/", &[]).status, 200);
-    reload(&format!("{}# The same.\n", toml(&authority)), 1.0);
+    proxy.reload(&format!("{}# The same.\n", toml(&authority)));
     assert_eq!(proxy.get("/", &[]).status, 200);
     assert!(proxy.metric("consentry_upstream_connections_total") < 2.0, "connections are kept");
-    reload(&toml(&other), 2.0);
+    proxy.reload(&toml(&other));
     assert_eq!(proxy.get("/", &[]).status, 502, "the authority is another");
-    reload(&toml(&authority), 3.0);
+    proxy.reload(&toml(&authority));
     assert_eq!(proxy.get("/", &[]).status, 200);
 }
 

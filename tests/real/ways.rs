@@ -83,7 +83,7 @@ fn pages_are_guarded_by_every_way_into_a_window() {
     let ways = found.as_object().unwrap();
     assert_eq!(ways.len(), 11, "{found:#}");
     for (way, found) in ways {
-        assert_eq!(found["asked"], json!([]), "{way}: {found:#}");
+        assert_eq!(found["contacted"], json!([]), "{way}: {found:#}");
         assert_eq!(found["guarded"], true, "{way}: {found:#}");
         // An SVG document cannot contain a banner.
         assert_eq!(found["banners"], u8::from(way != "svg"), "{way}: {found:#}");

@@ -1,4 +1,5 @@
--- What consentry does, as short as it can be said: no deletions, no prefixes, no split fields, no age of a decision.
+-- A minimal version of consentry's filter. It does not delete cookies, match prefixes, join split fields or check the
+-- age of a decision.
 local policy = {}
 
 local category = {
@@ -6,7 +7,7 @@ local category = {
   _ga = "analytics", _gid = "analytics", _fbp = "targeting", IDE = "targeting",
 }
 
--- What a request's cookies grant, and those of them that may pass.
+-- The granted categories of a request, and its permitted cookies.
 function policy.request(cookies)
   local granted = { necessary = true }
   if not cookies then return granted, nil end
@@ -21,7 +22,7 @@ function policy.request(cookies)
   return granted, table.concat(kept, "; ")
 end
 
--- Of a response's Set-Cookie lines those that may pass.
+-- The permitted Set-Cookie lines of a response.
 function policy.response(lines, granted)
   local kept = {}
   for _, line in ipairs(lines) do

@@ -1,7 +1,7 @@
 //! Warnings about options without effect, because another option is missing or takes precedence.
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::document::Document;
+use crate::config::document::ConfigDocument;
 use crate::config::raw::{
     OneOrMany, Raw, RawBanner, RawBeacons, RawConsent, RawLimits, RawListen, RawSignal, RawSite,
     RawUpstream, StringOrTable,
@@ -15,7 +15,7 @@ type IneffectiveKey = (String, &'static str);
 
 /// The options without effect of a config or of a site.
 struct Found<'a> {
-    document: &'a Document<'a>,
+    document: &'a ConfigDocument<'a>,
     /// The path of the site, including the trailing dot.
     site: String,
     keys: Vec<IneffectiveKey>,
@@ -32,7 +32,7 @@ impl Found<'_> {
 
 /// A warning for each option without effect. A top-level option is reported if it has no effect for any site.
 pub(super) fn warnings(
-    document: &Document<'_>,
+    document: &ConfigDocument<'_>,
     raw: &Raw,
     sites: &[Spanned<RawSite>],
 ) -> Vec<Diagnostic> {

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::document::Document;
+use crate::config::document::ConfigDocument;
 use crate::config::settings::{AdminAddress, Listen, SiteConfig, Upstream};
 
 /// A warning for each such upstream.
 pub(super) fn warnings(
-    document: &Document<'_>,
+    document: &ConfigDocument<'_>,
     listen: &Listen,
     sites: &[SiteConfig],
 ) -> Vec<Diagnostic> {

@@ -13,7 +13,7 @@ use crate::config::raw::{
 };
 use crate::config::settings::{Acme, Tls, WeightedUpstream};
 use crate::config::spanned::{Spanned, Text};
-use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls, authorities};
+use crate::tls::{ClientAuthorities, Identity, TicketKeys, TlsError, UpstreamTls, authorities};
 
 /// Resolves the TLS settings. `None` without `listen.https`. Relative paths start from `folder`.
 pub(super) fn tls(
@@ -151,12 +151,17 @@ fn certificate(
     Some(identity)
 }
 
-/// Reads a certificate and its private key.
+/// Reads a certificate and its private key. An error is reported at the key of the file that causes it.
 fn identity(document: Ctx, cert: &Text, key: &Text, folder: &Path) -> Option<Identity> {
     let file = |text: &[u8]| Ok::<_, String>(text.to_vec());
     let certificate = read(document, cert, folder, file);
     let secret = read(document, key, folder, file);
-    document.checked(cert, Identity::parse(&certificate?, &secret?))
+    let parsed = Identity::parse(&certificate?, &secret?);
+    let cause = match &parsed {
+        Err(TlsError::NoKey | TlsError::BadKey | TlsError::WrongKey) => key,
+        _ => cert,
+    };
+    document.checked(cause, parsed)
 }
 
 /// Reads and parses a file.

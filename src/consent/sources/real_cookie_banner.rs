@@ -18,7 +18,7 @@ const NAMES: [&str; 2] =
 
 /// The content of a cookie, by its suffix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
+enum CookieContent {
     Groups,
     Signals,
     TcString,
@@ -97,17 +97,17 @@ impl Groups {
 }
 
 /// The content of a cookie, by the part of its name after the prefix.
-fn content(rest: &[u8]) -> Content {
+fn content(rest: &[u8]) -> CookieContent {
     let is_named = rest.starts_with(b"v:") || rest.starts_with(b"blog:");
-    let suffixes = [(&b"-gcm"[..], Content::Signals), (b"-tcf", Content::TcString)];
+    let suffixes = [(&b"-gcm"[..], CookieContent::Signals), (b"-tcf", CookieContent::TcString)];
     let suffixes = suffixes
         .into_iter()
-        .chain([(&b"-test"[..], Content::Other), (b"-consent-queue", Content::Other)]);
+        .chain([(&b"-test"[..], CookieContent::Other), (b"-consent-queue", CookieContent::Other)]);
     let mut found = suffixes.filter(|(suffix, _)| rest.ends_with(suffix));
     match found.next() {
-        _ if !is_named => Content::Other,
+        _ if !is_named => CookieContent::Other,
         Some((_, content)) => content,
-        None => Content::Groups,
+        None => CookieContent::Groups,
     }
 }
 
@@ -121,23 +121,23 @@ impl ConsentSource for RealCookieBanner {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let of = |wanted: Content| {
+        let of = |wanted: CookieContent| {
             let named = cookies.beginning_with(PREFIX);
             named.filter(move |(rest, _)| content(rest) == wanted).map(|(_, value)| value)
         };
-        let groups = || of(Content::Groups).filter_map(Groups::parse);
+        let groups = || of(CookieContent::Groups).filter_map(Groups::parse);
         let decided_at = groups().filter_map(|groups| groups.decided_at).min();
         let is_current = |groups: Groups| self.settings.is_in_force(Some(&groups.revision));
         // Only the cookie with the groups contains the revision.
         let in_force = self.settings.revision.is_none()
             || (groups().next().is_some() && groups().all(is_current));
-        Reading::of_copies(of(Content::Groups), |value| {
+        Reading::of_copies(of(CookieContent::Groups), |value| {
             self.read_groups(value).unwrap_or(Reading::Malformed)
         })
-        .and(Reading::of_copies(of(Content::Signals), |value| {
+        .and(Reading::of_copies(of(CookieContent::Signals), |value| {
             self.read_signals(value, decided_at).unwrap_or(Reading::Malformed)
         }))
-        .and(Reading::of_copies(of(Content::TcString), |value| match decode::text(value) {
+        .and(Reading::of_copies(of(CookieContent::TcString), |value| match decode::text(value) {
             Some(text) => self.tc_strings.read(text),
             None => Reading::Malformed,
         }))

@@ -1,13 +1,13 @@
 //! Element text with URLs: inline CSS, JSON such as import maps, and markup for browsers without scripts.
 
-use super::{Capture, Document};
+use super::{Capture, HtmlDocument};
 use crate::html::block_tags::disable_script;
 use crate::html::captured_text::CapturedText;
 use crate::html::css;
 use crate::html::loads;
 use crate::html::tag::Tag;
 use crate::html::tokenizer::Content;
-use crate::html::tree::Tree;
+use crate::html::tree::ElementStack;
 
 impl Capture {
     /// Text that may be JSON with URLs, after its start tag is written. The text is dropped if it
@@ -17,7 +17,7 @@ impl Capture {
     }
 }
 
-impl Document {
+impl HtmlDocument {
     /// The treatment of the text after a start tag.
     pub(super) fn capture(&self, name: &[u8], content: Content, empty: bool) -> Capture {
         if !self.blocks || empty {
@@ -26,7 +26,7 @@ impl Document {
         match name {
             b"style" => Capture::Css(CapturedText::new(content)),
             b"noscript" if content == Content::Raw => {
-                Capture::Markup(Box::new(self.inner(Tree::without_scripts())))
+                Capture::Markup(Box::new(self.inner(ElementStack::without_scripts())))
             }
             _ => Capture::None,
         }

@@ -1,6 +1,6 @@
 //! Element handling: insertions and inert attributes.
 
-use super::{Capture, Document, Insertions, MAX_DEPTH};
+use super::{Capture, HtmlDocument, Insertions, MAX_DEPTH};
 use crate::html::block_tags::{Blocker, EmbeddedPage, TagEdits, disable_script};
 use crate::html::charset::Charset;
 use crate::html::data_url::DataUrl;
@@ -11,7 +11,7 @@ use crate::html::tokenizer::Content;
 use crate::html::tree::TagFacts;
 use crate::html::xml::{Instruction, as_xml, instruction};
 
-impl Document {
+impl HtmlDocument {
     /// Processes a start tag.
     pub(super) fn start(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) {
         let (name, first, lives) = self.begin(tag, out);

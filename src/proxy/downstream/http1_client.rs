@@ -21,11 +21,11 @@ const MAX_AHEAD: usize = 16 * 1024;
 /// An HTTP/1.1 client connection.
 #[derive(Debug)]
 pub(crate) struct Http1Client {
-    state: Mutex<State>,
+    state: Mutex<Http1State>,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct Http1State {
     pub(crate) io: Http1Io,
     activity: Arc<Activity>,
     /// The body of the current request.
@@ -42,7 +42,7 @@ pub(crate) struct State {
 
 impl Http1Client {
     pub(crate) fn new(io: Http1Io, activity: Arc<Activity>) -> Arc<Self> {
-        let state = State {
+        let state = Http1State {
             io,
             activity,
             body: Http1Body::new(BodyLength::Empty, (0, 0)),
@@ -54,7 +54,7 @@ impl Http1Client {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, Http1State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +81,7 @@ impl Http1Client {
     }
 }
 
-impl State {
+impl Http1State {
     /// Starts a request with this body and returns its number.
     pub(crate) fn begin(
         &mut self,
@@ -199,7 +199,7 @@ impl Http1RequestBody {
     }
 
     /// The state of the connection, if this is still the current request.
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
+    fn state(&self) -> Option<MutexGuard<'_, Http1State>> {
         Some(self.client.state()).filter(|state| state.request == self.request)
     }
 

@@ -11,11 +11,11 @@ use http::{Method, Uri, Version};
 use crate::config::settings::Limits;
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, HeadError, Parsed, RequestHead};
-use crate::http::{FieldSection, Fields, RawTarget, Request, Target};
+use crate::http::{FieldSection, Fields, RawTarget, Request, RequestTarget};
 use crate::proxy::downstream::activity::ShutdownCommand;
 use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::downstream::connection_state::ConnectionState;
-use crate::proxy::downstream::http1_client::{Http1Client, Http1RequestBody, State};
+use crate::proxy::downstream::http1_client::{Http1Client, Http1RequestBody, Http1State};
 use crate::proxy::http1_body::Http1Body;
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::handler::RequestLine;
@@ -99,7 +99,7 @@ pub(crate) fn poll_next(
 }
 
 /// Parses the request head in the unread bytes; `None` if the head is incomplete.
-fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<NextEvent> {
+fn parse(client: &Arc<Http1Client>, state: &mut Http1State, limits: &Limits) -> Option<NextEvent> {
     let Limits { header_bytes, header_fields, .. } = *limits;
     let unread = state.io.unread();
     let parsed = head::request(unread, header_fields, |head| read_head(head, unread));
@@ -149,7 +149,7 @@ fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
         head::Version::Http11 => Version::HTTP_11,
     };
     let text = head.target_text();
-    let target = Target::parse(&method, &text);
+    let target = RequestTarget::parse(&method, &text);
     let origin_form = target.map(|target| target.to_origin_form(&method));
     let uri = match &origin_form {
         Ok(path) => path.parse().map_err(|_| ProxyError::TargetTooLong)?,

@@ -14,7 +14,7 @@ use crate::http::{Fields, Response};
 use crate::proxy::date;
 use crate::proxy::downstream::activity::ShutdownCommand;
 use crate::proxy::downstream::connection_state::ConnectionState;
-use crate::proxy::downstream::http1_client::{Http1Client, State};
+use crate::proxy::downstream::http1_client::{Http1Client, Http1State};
 use crate::proxy::request::response_body::ReplyBody;
 
 /// Maximum bytes of an unread request body that are discarded to keep the connection.
@@ -207,7 +207,7 @@ impl QueuedResponse {
     }
 
     /// Queues the end of the body.
-    fn end(&mut self, state: &mut State, trailers: Option<&HeaderMap>) {
+    fn end(&mut self, state: &mut Http1State, trailers: Option<&HeaderMap>) {
         self.ended = true;
         state.io.queue(&self.encoder.end(trailers));
     }

@@ -20,9 +20,9 @@ const INITIAL_CAPACITY: usize = 4 * 1024;
 
 /// A stream with two owners: the connection writes to it, and the connection's driver
 /// [flushes](Self::poll_flush_buffered) the buffered bytes.
-pub(crate) struct CoalescingStream<S>(Arc<Mutex<Inner<S>>>);
+pub(crate) struct CoalescingStream<S>(Arc<Mutex<BufferedStream<S>>>);
 
-struct Inner<S> {
+struct BufferedStream<S> {
     stream: S,
     buffered: BytesMut,
 }
@@ -35,10 +35,10 @@ impl<S> Clone for CoalescingStream<S> {
 
 impl<S> CoalescingStream<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, buffered: BytesMut::new() })))
+        Self(Arc::new(Mutex::new(BufferedStream { stream, buffered: BytesMut::new() })))
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+    fn inner(&self) -> MutexGuard<'_, BufferedStream<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,7 +52,7 @@ impl<S: AsyncWrite + Unpin> CoalescingStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Inner<S> {
+impl<S: AsyncWrite + Unpin> BufferedStream<S> {
     fn poll_flush_buffered(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(poll_write_all(&mut self.stream, context, &mut self.buffered))?;
         // An idle connection holds no buffer.
@@ -131,14 +131,14 @@ mod tests {
 
     /// Accepts `at_a_time` bytes per write, and none at every second write; 0 means no limit.
     #[derive(Default)]
-    struct Peer {
+    struct LimitedWriter {
         at_a_time: usize,
         refused: bool,
         got: Vec<Vec<u8>>,
         ended: bool,
     }
 
-    impl AsyncWrite for Peer {
+    impl AsyncWrite for LimitedWriter {
         fn poll_write(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn small_writes_are_coalesced_until_a_flush_or_shutdown() {
         let context = &mut Context::from_waker(Waker::noop());
-        let mut stream = CoalescingStream::new(Peer::default());
+        let mut stream = CoalescingStream::new(LimitedWriter::default());
         for piece in [&b"head"[..], b" ", b"body"] {
             assert!(Pin::new(&mut stream).poll_write(context, piece).is_ready());
             assert!(Pin::new(&mut stream).poll_flush(context).is_ready());
@@ -191,7 +191,7 @@ mod tests {
             flushes in any::<u32>(),
         ) {
             let context = &mut Context::from_waker(Waker::noop());
-            let mut stream = CoalescingStream::new(Peer { at_a_time, ..Peer::default() });
+            let mut stream = CoalescingStream::new(LimitedWriter { at_a_time, ..LimitedWriter::default() });
             let mut sent = Vec::new();
             // Each write takes at least one byte, or the next one does.
             let mut polls = 0..4 * lengths.iter().sum::<usize>() + 8;

@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use crate::clock::unix_now;
 use crate::consent_ui;
 use crate::filter::{
-    ClientInfo, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
+    ClientInfo, FilterBody, FilteredHead, HeadDecision, PendingExchange, ResponseDecision,
     into_response as filter_reply,
 };
 use crate::html::PageBody;
 use crate::http::named_host;
 use crate::http::{
-    Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
+    Authority, Client, Fields, Request, RequestTarget, Response, TargetError, join_cookies,
 };
 use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::downstream::connection_state::ConnectionState;
@@ -50,7 +50,7 @@ impl RequestLine {
     /// Reduces the target of an HTTP/2 request to path and query (RFC 9113 section 8.3.1).
     pub(crate) fn of_http2<B>(request: &mut http::Request<B>) -> Self {
         let method = request.method().clone();
-        let target = Target::of(&method, request.uri());
+        let target = RequestTarget::of(&method, request.uri());
         let path = target.map(|target| target.to_origin_form(&method).into_owned());
         let authority = target.map(|target| target.authority().map(Box::from));
         let uri = path.map(|path| path.parse());
@@ -178,7 +178,7 @@ async fn serve(
             page_request = pages.page_request(&mut request, trusted, unix_now(), own).map(Box::new);
         }
         let Client { secure, trusted, .. } = record.client;
-        let head = RequestHead {
+        let head = FilteredHead {
             method: &request.method,
             uri: &request.uri,
             host: named_host(&request.fields),

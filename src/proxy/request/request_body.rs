@@ -67,7 +67,7 @@ impl Progress {
 /// A request body on its way to the upstream.
 #[derive(Debug)]
 pub(crate) struct UpstreamRequestBody {
-    source: Source,
+    source: BodySource,
     progress: Option<Arc<Progress>>,
     /// Filters the trailers; `None` without a body.
     filter: Option<Arc<Filter>>,
@@ -79,7 +79,7 @@ pub(crate) struct UpstreamRequestBody {
 
 /// The source of a body.
 #[derive(Debug)]
-enum Source {
+enum BodySource {
     /// No body.
     Empty,
     Client(ClientBody),
@@ -87,7 +87,7 @@ enum Source {
     Replayable(Box<AttemptBody>),
 }
 
-impl Source {
+impl BodySource {
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -119,14 +119,20 @@ impl Source {
 impl UpstreamRequestBody {
     /// Creates a body of at most `limit` bytes.
     pub(crate) fn new(body: ClientBody, limit: Option<u64>, filter: &Arc<Filter>) -> Self {
-        Self::from(Source::Client(body), limit.unwrap_or(u64::MAX), filter)
+        Self::from(BodySource::Client(body), limit.unwrap_or(u64::MAX), filter)
     }
 
     pub(crate) fn empty() -> Self {
-        Self { source: Source::Empty, progress: None, filter: None, left: 0, polled_once: false }
+        Self {
+            source: BodySource::Empty,
+            progress: None,
+            filter: None,
+            left: 0,
+            polled_once: false,
+        }
     }
 
-    fn from(source: Source, left: u64, filter: &Arc<Filter>) -> Self {
+    fn from(source: BodySource, left: u64, filter: &Arc<Filter>) -> Self {
         let has_body = !source.is_end_stream();
         Self {
             source,
@@ -146,13 +152,13 @@ impl UpstreamRequestBody {
     pub(crate) fn make_replayable(&mut self) -> RetryBody {
         let Some(filter) = self.filter.clone() else { return RetryBody::Empty };
         let left = self.left;
-        let attempt = match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Empty => return RetryBody::Empty,
-            Source::Client(body) => Box::new(AttemptBody::first(body)),
-            Source::Replayable(attempt) => attempt,
+        let attempt = match std::mem::replace(&mut self.source, BodySource::Empty) {
+            BodySource::Empty => return RetryBody::Empty,
+            BodySource::Client(body) => Box::new(AttemptBody::first(body)),
+            BodySource::Replayable(attempt) => attempt,
         };
         let replay = attempt.replay();
-        self.source = Source::Replayable(attempt);
+        self.source = BodySource::Replayable(attempt);
         RetryBody::Replayable { replay, filter, left }
     }
 
@@ -179,7 +185,7 @@ impl RetryBody {
         match self {
             Self::Empty => Some(UpstreamRequestBody::empty()),
             Self::Replayable { replay, filter, left } => {
-                let source = Source::Replayable(Box::new(replay.restart()?));
+                let source = BodySource::Replayable(Box::new(replay.restart()?));
                 Some(UpstreamRequestBody::from(source, left, &filter))
             }
         }

@@ -17,7 +17,7 @@ use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::error_response::{self, ErrorContext, ErrorFormat, Failure};
 use crate::proxy::request::rate_limit::RequestPermit;
 use crate::proxy::site_router::{Site, Snapshot};
-use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
+use crate::telemetry::{AccessLogEntry, ClientFields, ErrorKind, RequestSpan};
 
 /// Metrics and access log of one request. Every request is counted and logged exactly once, even
 /// when it is cancelled.
@@ -182,7 +182,7 @@ impl RequestRecord {
             let reader = &settings.reader;
             (report, &reader.categories, reader.source_name(&report.consent))
         });
-        log.write(&Entry {
+        log.write(&AccessLogEntry {
             site: site.map_or("-", |site| &site.name),
             method: self.method.as_str(),
             path: self.uri.path(),

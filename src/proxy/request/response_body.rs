@@ -166,14 +166,14 @@ fn http1(connection: &Option<PooledConnection>) -> Option<&Http1Upstream> {
 
 /// The body sent to the client. The request is counted and logged when the body ends.
 pub(crate) struct ReplyBody {
-    content: Content,
+    content: ReplyContent,
     /// Nothing is sent: the response is to a HEAD request.
     suppressed: bool,
     record: Box<RequestRecord>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
-enum Content {
+enum ReplyContent {
     Filtered(FilterBody<UpstreamBody>),
     Changed(Box<PageBody<FilterBody<UpstreamBody>>>),
     Page(Full<Bytes>),
@@ -181,18 +181,18 @@ enum Content {
 
 impl ReplyBody {
     pub(crate) fn filtered(body: FilterBody<UpstreamBody>, record: Box<RequestRecord>) -> Self {
-        Self { content: Content::Filtered(body), suppressed: false, record }
+        Self { content: ReplyContent::Filtered(body), suppressed: false, record }
     }
 
     pub(crate) fn changed(
         body: PageBody<FilterBody<UpstreamBody>>,
         record: Box<RequestRecord>,
     ) -> Self {
-        Self { content: Content::Changed(Box::new(body)), suppressed: false, record }
+        Self { content: ReplyContent::Changed(Box::new(body)), suppressed: false, record }
     }
 
     pub(crate) fn page(page: Bytes, record: Box<RequestRecord>) -> Self {
-        Self { content: Content::Page(Full::new(page)), suppressed: false, record }
+        Self { content: ReplyContent::Page(Full::new(page)), suppressed: false, record }
     }
 
     /// Suppresses content of this proxy, for a response to a HEAD request, and returns its length.
@@ -215,13 +215,13 @@ impl ReplyBody {
 
     /// Replaces a response with an error response. No byte of it may have been sent.
     pub(crate) fn failed(mut self, error: &ProxyError) -> Response<Self> {
-        if let Content::Changed(body) = &self.content {
+        if let ReplyContent::Changed(body) = &self.content {
             self.record.record_page_outcome(body.outcome());
         }
         let page = Response::from_http(self.record.failed(error));
         self.record.record_status(page.status);
         page.map(|page| {
-            self.content = Content::Page(Full::new(page));
+            self.content = ReplyContent::Page(Full::new(page));
             self
         })
     }
@@ -239,9 +239,11 @@ impl Body for ReplyBody {
             return Poll::Ready(None);
         }
         let polled = match &mut self.content {
-            Content::Filtered(body) => Pin::new(body).poll_frame(context).map_err(PageError::Inner),
-            Content::Changed(body) => Pin::new(body).poll_frame(context),
-            Content::Page(page) => {
+            ReplyContent::Filtered(body) => {
+                Pin::new(body).poll_frame(context).map_err(PageError::Inner)
+            }
+            ReplyContent::Changed(body) => Pin::new(body).poll_frame(context),
+            ReplyContent::Page(page) => {
                 Pin::new(page).poll_frame(context).map_err(|never| match never {})
             }
         };
@@ -260,18 +262,18 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             _ if self.suppressed => true,
-            Content::Filtered(body) => body.is_end_stream(),
-            Content::Changed(body) => body.is_end_stream(),
-            Content::Page(page) => page.is_end_stream(),
+            ReplyContent::Filtered(body) => body.is_end_stream(),
+            ReplyContent::Changed(body) => body.is_end_stream(),
+            ReplyContent::Page(page) => page.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             _ if self.suppressed => SizeHint::with_exact(0),
-            Content::Filtered(body) => body.size_hint(),
-            Content::Changed(body) => body.size_hint(),
-            Content::Page(page) => page.size_hint(),
+            ReplyContent::Filtered(body) => body.size_hint(),
+            ReplyContent::Changed(body) => body.size_hint(),
+            ReplyContent::Page(page) => page.size_hint(),
         }
     }
 }
@@ -282,12 +284,12 @@ impl Drop for ReplyBody {
             self.record.set_complete();
         }
         let report = match &self.content {
-            Content::Filtered(body) => Some(body.report()),
-            Content::Changed(body) => {
+            ReplyContent::Filtered(body) => Some(body.report()),
+            ReplyContent::Changed(body) => {
                 self.record.record_page_outcome(body.outcome());
                 Some(body.inner().report())
             }
-            Content::Page(_) => None,
+            ReplyContent::Page(_) => None,
         };
         self.record.close(report);
     }

@@ -26,7 +26,7 @@ use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::request_body::{RetryBody, UpstreamRequestBody};
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::UpstreamError;
-use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_idempotent};
+use crate::proxy::upstream::http1_connection::{Http1Upstream, UpstreamHead, is_idempotent};
 use crate::proxy::upstream::http2_ping::PingStream;
 
 /// Maximum concurrent requests on one HTTP/2 connection, unless the upstream allows fewer.
@@ -220,8 +220,8 @@ impl UpstreamClient {
     ) -> Poll<Result<UpstreamResponse, Box<FailedRequest>>> {
         match self {
             Self::Http1(connection) => Poll::Ready(match ready!(connection.poll_head(context)) {
-                Ok(ResponseHead::Interim(response)) => Ok(UpstreamResponse::Interim(response)),
-                Ok(ResponseHead::Final(response)) => Ok(UpstreamResponse::Http1(response)),
+                Ok(UpstreamHead::Interim(response)) => Ok(UpstreamResponse::Interim(response)),
+                Ok(UpstreamHead::Final(response)) => Ok(UpstreamResponse::Http1(response)),
                 Err(error) => {
                     Err(Box::new(FailedRequest { error, retryable: connection.take_retryable() }))
                 }

@@ -35,7 +35,7 @@ const MIN_FIELDS: usize = 256;
 
 /// The head of a response.
 #[derive(Debug)]
-pub(crate) enum ResponseHead {
+pub(crate) enum UpstreamHead {
     /// A status below 200, except 101. Another head follows.
     Interim(Box<Response<()>>),
     Final(Box<Response<()>>),
@@ -47,14 +47,14 @@ pub(crate) struct Http1Upstream {
     io: Http1Io,
     max_head_bytes: usize,
     max_fields: usize,
-    exchange: Option<Exchange>,
+    exchange: Option<CurrentExchange>,
     /// Both messages of the last exchange are complete, and another one may follow.
     reusable: bool,
 }
 
 /// A request in flight.
 #[derive(Debug)]
-struct Exchange {
+struct CurrentExchange {
     /// The request, until the response begins: a retry may need it.
     request: Option<Box<Request<UpstreamRequestBody>>>,
     head_queued: bool,
@@ -96,7 +96,7 @@ impl Http1Upstream {
         self.reusable = false;
         self.io.begin(reads);
         let to_head = request.method == Method::HEAD;
-        self.exchange = Some(Exchange {
+        self.exchange = Some(CurrentExchange {
             request: Some(Box::new(request)),
             head_queued: false,
             has_body: false,
@@ -146,7 +146,7 @@ impl Http1Upstream {
     pub(crate) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<ResponseHead, UpstreamError>> {
+    ) -> Poll<Result<UpstreamHead, UpstreamError>> {
         let Self { io, exchange: Some(exchange), .. } = self else {
             return Poll::Ready(Err(UpstreamError::Closed));
         };
@@ -194,7 +194,7 @@ impl Http1Upstream {
     }
 
     /// Parses the head in the unread bytes; `None` if it is incomplete.
-    fn parse_head(&mut self) -> Result<Option<ResponseHead>, UpstreamError> {
+    fn parse_head(&mut self) -> Result<Option<UpstreamHead>, UpstreamError> {
         let Self { io, max_head_bytes, max_fields, exchange, .. } = self;
         let Some(exchange) = exchange else { return Ok(None) };
         let to_head = exchange.to_head;
@@ -231,7 +231,7 @@ impl Http1Upstream {
             if status == StatusCode::CONTINUE {
                 exchange.continue_deadline = None;
             }
-            return Ok(Some(ResponseHead::Interim(response)));
+            return Ok(Some(UpstreamHead::Interim(response)));
         }
         if let BodyLength::Sized(length) = framing.body {
             // One value, whatever was received (RFC 9110 section 8.6).
@@ -243,7 +243,7 @@ impl Http1Upstream {
         let persistent = framing.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
         exchange.response = Some(ResponseState { body, persistent });
         self.finish();
-        Ok(Some(ResponseHead::Final(response)))
+        Ok(Some(UpstreamHead::Final(response)))
     }
 
     /// Updates `reusable` once both messages may be complete.
@@ -317,7 +317,7 @@ impl Http1Upstream {
     }
 }
 
-impl Exchange {
+impl CurrentExchange {
     /// Writes the available bytes of the request.
     fn send(&mut self, io: &mut Http1Io, context: &mut Context<'_>) -> Result<(), UpstreamError> {
         if let Some(request) = self.request.as_mut().filter(|_| !self.head_queued) {

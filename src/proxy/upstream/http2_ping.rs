@@ -24,19 +24,19 @@ const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, b'a', b'n', b's', b'w', b'e', b
 
 /// The byte stream of an HTTP/2 connection. hyper and the [`Pinger`] share it.
 #[derive(Debug)]
-pub(crate) struct PingStream<S>(Arc<Mutex<Inner<S>>>);
+pub(crate) struct PingStream<S>(Arc<Mutex<PingState<S>>>);
 
 #[derive(Debug)]
-struct Inner<S> {
+struct PingState<S> {
     stream: S,
-    position: Position,
+    position: FramePosition,
     /// The unwritten rest of a PING.
     ping: &'static [u8],
 }
 
 /// The write position within the current frame.
 #[derive(Debug)]
-struct Position {
+struct FramePosition {
     /// Remaining bytes of the preface or of a payload.
     remaining: usize,
     /// Written bytes of the frame header.
@@ -45,7 +45,7 @@ struct Position {
     length: usize,
 }
 
-impl Position {
+impl FramePosition {
     fn advance(&mut self, mut bytes: &[u8]) {
         while let Some((&first, rest)) = bytes.split_first() {
             if self.remaining > 0 {
@@ -74,17 +74,17 @@ impl<S> PingStream<S> {
     /// Creates the stream of a new connection and its pinger. `longest` is the pinger's timeout for
     /// an answer.
     pub(crate) fn new(stream: S, longest: Duration) -> (Self, Pinger<S>) {
-        let position = Position { remaining: PREFACE, head: 0, length: 0 };
-        let shared = Arc::new(Mutex::new(Inner { stream, position, ping: &[] }));
+        let position = FramePosition { remaining: PREFACE, head: 0, length: 0 };
+        let shared = Arc::new(Mutex::new(PingState { stream, position, ping: &[] }));
         (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, timer: None })
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+    fn inner(&self) -> MutexGuard<'_, PingState<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Inner<S> {
+impl<S: AsyncWrite + Unpin> PingState<S> {
     /// Writes the rest of a PING.
     fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         poll_write_all(&mut self.stream, context, &mut self.ping)
@@ -203,7 +203,7 @@ mod tests {
                 bytes.extend(frame(payload));
                 ends.push(bytes.len());
             }
-            let mut position = Position { remaining: PREFACE, head: 0, length: 0 };
+            let mut position = FramePosition { remaining: PREFACE, head: 0, length: 0 };
             let (mut at, mut parts) = (0, parts.into_iter().cycle());
             while at < bytes.len() {
                 let end = bytes.len().min(at + parts.next().expect("endless"));

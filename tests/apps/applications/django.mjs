@@ -1,4 +1,4 @@
-// Django's admin site, whose messages travel in a cookie.
+// Django's admin site, which stores its messages in a cookie.
 import path from "node:path";
 import { PYTHON, SERVERS, serve } from "../process.mjs";
 

@@ -1,4 +1,4 @@
-// Etherpad: a pad by websocket, and an author whom it knows by cookies.
+// Etherpad: a pad over a websocket, and an author identified by cookies.
 import fs from "node:fs";
 import path from "node:path";
 import { MODULES, serve } from "../process.mjs";
@@ -9,7 +9,7 @@ export async function start(folder) {
   fs.writeFileSync(key, "secret");
   const configure = (port) => fs.writeFileSync(settings, JSON.stringify({ ip: "127.0.0.1", port, dbType: "dirty", dbSettings: { filename: path.join(folder, "dirty.db") }, trustProxy: true,
     importExportRateLimiting: { windowMs: 1000, max: 100 } }));
-  // It expects to be in `src`, and all modules below it, with itself among them.
+  // Etherpad must be in `src`, with all modules including itself in `src/node_modules`.
   const code = path.join(folder, "src");
   await fs.promises.cp(path.join(MODULES, "ep_etherpad-lite"), code, { recursive: true });
   const modules = fs.readdirSync(MODULES).filter((name) => !fs.existsSync(path.join(code, "node_modules", name)));

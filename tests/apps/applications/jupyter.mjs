@@ -1,4 +1,4 @@
-// JupyterLab with a password: its file browser, and a terminal by websocket.
+// JupyterLab with a password: file browser, and a terminal over a websocket.
 import fs from "node:fs";
 import path from "node:path";
 import { PYTHON, run, serve } from "../process.mjs";
@@ -26,7 +26,7 @@ export async function visit({ page, go, step, submit, expect, sees, press }) {
     await sees(".jp-Launcher");
   });
   await step("upload", async () => {
-    // By PUT, with the token of the `_xsrf` cookie in `X-XSRFToken`.
+    // A PUT request, with the token of the `_xsrf` cookie in `X-XSRFToken`.
     const chooser = page.waitForEvent("filechooser");
     await press("[data-command='filebrowser:upload'], jp-button[title^='Upload'], [title='Upload Files']");
     const name = `a${Date.now()}.txt`;

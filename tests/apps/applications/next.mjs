@@ -1,4 +1,4 @@
-// Next.js with Auth.js; the application is in `servers/next`, and install.sh builds it.
+// Next.js with Auth.js. install.sh builds the application in `servers/next`.
 import path from "node:path";
 import { MODULES, SERVERS, serve } from "../process.mjs";
 

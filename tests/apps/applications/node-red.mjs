@@ -1,4 +1,4 @@
-// Node-RED with a user who logs in; its editor keeps the login in the local storage of the page.
+// Node-RED with a login, which the editor stores in local storage.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -41,7 +41,7 @@ export async function visit({ page, go, step, press, expect, sees, submit }) {
       return (await fetch("inject/i1", { method: "POST", headers: { Authorization: `Bearer ${token}` } })).status;
     });
     expect(status === 200, `the flow was not started: ${status}`);
-    // What the flow prints comes back by the editor's websocket.
+    // The editor's websocket delivers the output of the flow.
     await sees(".red-ui-debug-msg");
   });
   await step("log out", async () => {

@@ -1,4 +1,4 @@
-// The shop of django-oscar: a basket without an account, which a cookie keeps.
+// A django-oscar shop: a basket without an account, stored by a cookie.
 import path from "node:path";
 import { PNG, PYTHON, SERVERS, serve } from "../process.mjs";
 

@@ -1,4 +1,4 @@
-// pgAdmin 4 as a server, whose cookie protection binds the session to the visitor.
+// pgAdmin 4 as a server. Its cookie protection binds a session to the client address.
 import fs from "node:fs";
 import path from "node:path";
 import { PGADMIN, serve } from "../process.mjs";
@@ -35,7 +35,7 @@ export async function visit({ page, go, step, submit, expect, sees }) {
     expect(/\/browser\//.test(page.url()), "not logged in");
   });
   await step("post a form", async () => {
-    // As the dialog for server groups does it, with the token from the page's configuration.
+    // The request of the dialog for server groups, with the token from the page's configuration.
     const status = await page.evaluate(async (name) => {
       const [, token] = (await (await fetch("/browser/js/utils.js")).text()).match(/\['csrf_token'\] = '([^']+)'/);
       const headers = { "Content-Type": "application/json", "X-pgA-CSRFToken": token };

@@ -1,4 +1,4 @@
-// Redmine (Debian's package) with SQLite, by Puma.
+// Redmine (Debian's package) with SQLite and Puma.
 import fs from "node:fs";
 import path from "node:path";
 import { run, serve } from "../process.mjs";
@@ -12,7 +12,7 @@ Project.create!(name: "Suite", identifier: "suite", trackers: Tracker.all, enabl
 `;
 
 export async function start(folder) {
-  // A copy: Debian's own has its instances in /etc and /var.
+  // A copy, because Debian's files keep their instances in /etc and /var.
   const code = path.join(folder, "redmine");
   await fs.promises.cp("/usr/share/redmine", code, { recursive: true, filter: (file) => !/\/(instances|database\.yml|Gemfile\.lock)$/.test(file) });
   const instance = path.join(code, "instances/default");

@@ -1,4 +1,4 @@
-// Streamlit, which does all by a websocket, with an upload that needs its XSRF cookie.
+// Streamlit, which uses a websocket for everything except uploads. An upload needs the XSRF cookie.
 import path from "node:path";
 import { PYTHON, SERVERS, serve } from "../process.mjs";
 

@@ -1,4 +1,4 @@
-// The same WordPress over https, where it sets other cookies (`wordpress_sec_…`, `Secure`).
+// The same WordPress over HTTPS, with other cookies (`wordpress_sec_…`, `Secure`).
 export { start, visit } from "./wordpress.mjs";
 
 export const tls = true;

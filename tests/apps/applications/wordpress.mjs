@@ -6,7 +6,7 @@ import { startMariaDb } from "../mariadb.mjs";
 
 export async function start(folder) {
   const database = await startMariaDb(folder, "wordpress", "secret");
-  // A copy: Debian's own reads its configuration from /etc.
+  // A copy, because Debian's files read their configuration from /etc.
   const code = path.join(folder, "wordpress");
   await fs.promises.cp("/usr/share/wordpress", code, { recursive: true, dereference: true });
   fs.writeFileSync(path.join(code, "wp-config.php"), `<?php
@@ -22,7 +22,7 @@ $table_prefix = 'wp_';
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
 `);
-  // Each state posts a comment from the same address: WordPress accepts one in 15 seconds.
+  // Each state posts a comment from the same address. WordPress accepts only one per 15 seconds.
   const plugins = path.join(code, "wp-content/mu-plugins");
   fs.mkdirSync(plugins, { recursive: true });
   fs.writeFileSync(path.join(plugins, "suite.php"), "<?php add_filter('wp_is_comment_flood', '__return_false', 20);");

@@ -1,4 +1,4 @@
-"""The admin site of Django, with its database in the folder where it is started."""
+"""Django's admin site, with its database in the current folder."""
 
 import sys
 

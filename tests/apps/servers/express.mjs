@@ -1,5 +1,5 @@
-// A shop's account pages: express-session, csurf in its cookie mode, an upload by multer, and a chat by socket.io that
-// knows the session.
+// Account pages of a shop: express-session, csurf with a cookie, multer for an upload, and a socket.io chat that reads the
+// session.
 import http from "node:http";
 import cookieParser from "cookie-parser";
 import csurf from "csurf";

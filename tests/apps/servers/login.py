@@ -1,4 +1,4 @@
-"""Flask with its signed session, Flask-Login with "remember me", and a form of Flask-WTF."""
+"""Flask with a signed session, Flask-Login with "remember me", and a Flask-WTF form."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The shop of django-oscar with one product, and its database in the folder where it is started."""
+"""A django-oscar shop with one product, and its database in the current folder."""
 
 import sys
 
@@ -26,7 +26,7 @@ CONTEXT += ["oscar.apps.checkout.context_processors.checkout", "oscar.core.conte
 
 
 class WithoutMigrations(dict):
-    """All tables as the models describe them: the migrations of fifteen years take a minute."""
+    """Creates the tables from the models. The migrations of fifteen years would take a minute."""
 
     def __contains__(self, label):
         return True

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::visitor::Visitor;
-use super::{holds_in_time, request};
+use super::raw_client::RawClient;
+use super::{eventually, request};
 
 pub const EXAMPLE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 
@@ -39,8 +39,8 @@ impl Envoy {
         };
         let both = endpoint(9091) + &endpoint(9093);
         assert!(EXAMPLE.contains(&both));
-        let ours: String = processors.iter().map(|address| endpoint(address.port())).collect();
-        Self::run(&edit(&EXAMPLE.replace(&both, &ours)), folder, origin)
+        let endpoints: String = processors.iter().map(|address| endpoint(address.port())).collect();
+        Self::run(&edit(&EXAMPLE.replace(&both, &endpoints)), folder, origin)
     }
 
     /// The contents of Envoy's log.
@@ -87,12 +87,12 @@ impl Envoy {
             .spawn()
             .expect("Envoy is missing: `make test` installs it");
         let log = Arc::new(Mutex::new(String::new()));
-        let (kept, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
+        let (shared, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                let mut kept = kept.lock().unwrap();
-                kept.push_str(&line);
-                kept.push('\n');
+                let mut shared = shared.lock().unwrap();
+                shared.push_str(&line);
+                shared.push('\n');
             }
         });
         let mut envoy = Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), child, log };
@@ -104,19 +104,19 @@ impl Envoy {
 /// Envoy's listener address, from its admin interface.
 fn address(admin: &Path) -> SocketAddr {
     let mut port = None;
-    let started = holds_in_time(|| {
+    let started = eventually(|| {
         let address = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
         let Some(admin) = address else { return false };
-        let ask = |path: &str| {
-            let mut visitor = Visitor::connect(admin);
-            visitor.send(&request("GET", path, &[]));
-            visitor.reply("GET")
+        let get = |path: &str| {
+            let mut client = RawClient::connect(admin);
+            client.send(&request("GET", path, &[]));
+            client.reply("GET")
         };
         // Envoy is ready, and listens, only after it has checked the health of the processors.
-        if ask("/ready").status != 200 {
+        if get("/ready").status != 200 {
             return false;
         }
-        let listeners = ask("/listeners?format=json").body;
+        let listeners = get("/listeners?format=json").body;
         let listeners: serde_json::Value = serde_json::from_slice(&listeners).unwrap_or_default();
         let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
         port = socket["port_value"].as_u64().filter(|port| *port > 0);

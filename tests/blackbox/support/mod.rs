@@ -1,9 +1,9 @@
-//! Test fixtures: a scripted origin, a running proxy, and a client that shows every byte.
+//! Test fixtures: a scripted origin, a running proxy, and a client on a raw socket.
 
 mod envoy;
 mod origin;
 mod proxy;
-mod visitor;
+mod raw_client;
 
 #[allow(unused_imports)]
 pub use envoy::{EXAMPLE, Envoy};
@@ -11,7 +11,7 @@ pub use origin::Origin;
 #[allow(unused_imports)]
 pub use proxy::{Proxy, binary, request, run};
 #[allow(unused_imports)]
-pub use visitor::{Reply, Visitor};
+pub use raw_client::{RawClient, Reply};
 
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,17 @@ use std::time::{Duration, Instant};
 pub const ENVOY: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"envoy");
 
 /// Time limit for an expected event. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Polls a condition until it holds, for at most [`PATIENCE`]. Returns whether it holds.
+/// Polls a condition until it holds, for at most [`TIMEOUT`]. Returns whether it holds.
 #[allow(dead_code)]
-pub fn holds_in_time(mut holds: impl FnMut() -> bool) -> bool {
+pub fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     let since = Instant::now();
     loop {
         if holds() {
             return true;
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > TIMEOUT {
             return false;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -39,12 +39,12 @@ pub fn holds_in_time(mut holds: impl FnMut() -> bool) -> bool {
 /// Waits until a condition holds.
 #[allow(dead_code)]
 pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
-    assert!(holds_in_time(holds), "in vain: {what}");
+    assert!(eventually(holds), "timed out: {what}");
 }
 
 /// An address that refuses connections. It stays bound without listening, so that no other process gets it.
 #[allow(dead_code)]
-pub fn refusing() -> std::net::SocketAddr {
+pub fn refusing_address() -> std::net::SocketAddr {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -54,12 +54,12 @@ pub fn refusing() -> std::net::SocketAddr {
 }
 
 /// A fresh native consent cookie that grants these categories, joined by `+`.
-pub fn consent(categories: &str) -> String {
+pub fn consent_cookie(categories: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     format!("consentry=1~{now}~2018-05-25~{categories}~")
 }
 
-/// Consent to everything.
-pub fn all() -> String {
-    consent("functional+analytics+targeting+social")
+/// A fresh consent cookie that grants all categories.
+pub fn full_consent() -> String {
+    consent_cookie("functional+analytics+targeting+social")
 }

@@ -1,4 +1,4 @@
-//! An origin that answers each request with scripted bytes, and records the requests.
+//! An origin that responds to each request with scripted bytes, and records the requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A request received by the origin.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// The request line.
     pub line: String,
     /// The header fields in the order received, names as sent.
@@ -23,10 +23,10 @@ pub struct Seen {
     pub connection: usize,
 }
 
-impl Seen {
+impl ReceivedRequest {
     pub fn field(&self, name: &str) -> Option<String> {
         let values = self.values(name);
-        assert!(values.len() <= 1, "{name} came {} times: {values:?}", values.len());
+        assert!(values.len() <= 1, "{name} arrived {} times: {values:?}", values.len());
         values.into_iter().next()
     }
 
@@ -36,47 +36,47 @@ impl Seen {
     }
 }
 
-type Script = dyn Fn(&Seen, &mut TcpStream) -> bool + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest, &mut TcpStream) -> bool + Send + Sync;
 
 pub struct Origin {
     pub address: SocketAddr,
-    seen: Mutex<Receiver<Seen>>,
+    requests: Mutex<Receiver<ReceivedRequest>>,
     closed: Mutex<Receiver<usize>>,
 }
 
 impl Origin {
-    /// Answers each request with the same bytes, and keeps the connection open.
-    pub fn answering(response: impl Into<Vec<u8>>) -> Self {
+    /// Responds to each request with the same bytes, and keeps the connection open.
+    pub fn responding(response: impl Into<Vec<u8>>) -> Self {
         let response = response.into();
         Self::scripted(move |_, stream| stream.write_all(&response).is_ok())
     }
 
-    /// Answers 200 with these `Set-Cookie` lines.
-    pub fn setting(cookies: &[&str]) -> Self {
+    /// Responds 200 with these `Set-Cookie` lines.
+    pub fn setting_cookies(cookies: &[&str]) -> Self {
         let lines: String = cookies.iter().map(|line| format!("Set-Cookie: {line}\r\n")).collect();
-        Self::answering(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
+        Self::responding(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
     }
 
-    /// The script answers. If it returns `false`, the connection is closed.
+    /// Responds with a script. If it returns `false`, the connection is closed.
     pub fn scripted(
-        script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen_by, seen) = mpsc::channel();
-        let (closed_by, closed) = mpsc::channel();
+        let (request_sender, requests) = mpsc::channel();
+        let (closed_sender, closed) = mpsc::channel();
         let script: Arc<Script> = Arc::new(script);
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
-                let (script, seen_by, closed_by) =
-                    (Arc::clone(&script), seen_by.clone(), closed_by.clone());
+                let (script, request_sender, closed_sender) =
+                    (Arc::clone(&script), request_sender.clone(), closed_sender.clone());
                 thread::spawn(move || {
-                    serve(stream.unwrap(), number, &*script, &seen_by);
-                    let _ = closed_by.send(number);
+                    serve(stream.unwrap(), number, &*script, &request_sender);
+                    let _ = closed_sender.send(number);
                 });
             }
         });
-        Self { address, seen: Mutex::new(seen), closed: Mutex::new(closed) }
+        Self { address, requests: Mutex::new(requests), closed: Mutex::new(closed) }
     }
 
     pub fn url(&self) -> String {
@@ -84,31 +84,36 @@ impl Origin {
     }
 
     /// Waits for the next request.
-    pub fn next(&self) -> Seen {
-        self.seen.lock().unwrap().recv_timeout(PATIENCE).expect("a request reaches the origin")
+    pub fn next_request(&self) -> ReceivedRequest {
+        self.requests.lock().unwrap().recv_timeout(TIMEOUT).expect("a request reaches the origin")
     }
 
     /// The next request, if one has already arrived.
-    pub fn next_if_any(&self) -> Option<Seen> {
-        self.seen.lock().unwrap().try_recv().ok()
+    pub fn try_next_request(&self) -> Option<ReceivedRequest> {
+        self.requests.lock().unwrap().try_recv().ok()
     }
 
     /// Whether no further request has arrived.
-    pub fn saw_nothing(&self) -> bool {
-        self.next_if_any().is_none()
+    pub fn received_nothing(&self) -> bool {
+        self.try_next_request().is_none()
     }
 
     /// Waits for the next connection that the proxy closes.
-    pub fn next_closed(&self) -> usize {
-        self.closed.lock().unwrap().recv_timeout(PATIENCE).expect("a connection is closed")
+    pub fn next_closed_connection(&self) -> usize {
+        self.closed.lock().unwrap().recv_timeout(TIMEOUT).expect("a connection is closed")
     }
 }
 
-fn serve(mut stream: TcpStream, connection: usize, script: &Script, seen: &Sender<Seen>) {
-    stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
+fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    script: &Script,
+    requests: &Sender<ReceivedRequest>,
+) {
+    stream.set_read_timeout(Some(TIMEOUT * 2)).unwrap();
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer, connection) {
-        let _ = seen.send(request.clone());
+        let _ = requests.send(request.clone());
         if !script(&request, &mut stream) {
             return;
         }
@@ -116,7 +121,7 @@ fn serve(mut stream: TcpStream, connection: usize, script: &Script, seen: &Sende
 }
 
 /// Reads more bytes into the buffer. `None` at the end.
-fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+fn fill_buffer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
     let mut chunk = [0; 16 * 1024];
     match stream.read(&mut chunk) {
         Ok(0) | Err(_) => None,
@@ -127,7 +132,7 @@ fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-fn take_line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+fn read_line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     loop {
         if let Some(at) = buffer.windows(2).position(|pair| pair == b"\r\n") {
             let rest = buffer.split_off(at + 2);
@@ -135,50 +140,59 @@ fn take_line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
             line.truncate(at);
             return Some(line);
         }
-        more(stream, buffer)?;
+        fill_buffer(stream, buffer)?;
     }
 }
 
-fn take(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
+fn read_exact(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
     while buffer.len() < count {
-        more(stream, buffer)?;
+        fill_buffer(stream, buffer)?;
     }
     let rest = buffer.split_off(count);
     Some(std::mem::replace(buffer, rest))
 }
 
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
-    let line = String::from_utf8_lossy(&take_line(stream, buffer)?).into_owned();
-    let mut seen =
-        Seen { line, fields: Vec::new(), body: Vec::new(), trailers: Vec::new(), connection };
+fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    connection: usize,
+) -> Option<ReceivedRequest> {
+    let line = String::from_utf8_lossy(&read_line(stream, buffer)?).into_owned();
+    let mut request = ReceivedRequest {
+        line,
+        fields: Vec::new(),
+        body: Vec::new(),
+        trailers: Vec::new(),
+        connection,
+    };
     loop {
-        let line = take_line(stream, buffer)?;
+        let line = read_line(stream, buffer)?;
         if line.is_empty() {
             break;
         }
         let colon = line.iter().position(|byte| *byte == b':').expect("a field line has a colon");
         let name = String::from_utf8(line[..colon].to_vec()).expect("a field name is ASCII");
-        seen.fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
+        request.fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
     }
-    if let Some(length) = seen.field("content-length") {
-        seen.body = take(stream, buffer, length.parse().unwrap())?;
-    } else if seen.field("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+    if let Some(length) = request.field("content-length") {
+        request.body = read_exact(stream, buffer, length.parse().unwrap())?;
+    } else if request.field("transfer-encoding").is_some_and(|coding| coding == "chunked") {
         loop {
-            let size = String::from_utf8(take_line(stream, buffer)?).unwrap();
+            let size = String::from_utf8(read_line(stream, buffer)?).unwrap();
             let size = usize::from_str_radix(&size, 16).expect("a chunk size");
             if size == 0 {
                 break;
             }
-            seen.body.extend(take(stream, buffer, size)?);
-            take(stream, buffer, 2)?;
+            request.body.extend(read_exact(stream, buffer, size)?);
+            read_exact(stream, buffer, 2)?;
         }
         loop {
-            let line = String::from_utf8_lossy(&take_line(stream, buffer)?).into_owned();
+            let line = String::from_utf8_lossy(&read_line(stream, buffer)?).into_owned();
             if line.is_empty() {
                 break;
             }
-            seen.trailers.push(line);
+            request.trailers.push(line);
         }
     }
-    Some(seen)
+    Some(request)
 }

@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use super::visitor::{Reply, Visitor};
-use super::{ENVOY, Envoy, Origin, PATIENCE, holds_in_time};
+use super::raw_client::{RawClient, Reply};
+use super::{ENVOY, Envoy, Origin, TIMEOUT, eventually};
 
 /// The binary under test.
 pub fn binary() -> Command {
@@ -33,13 +33,13 @@ pub struct Proxy {
     pub address: SocketAddr,
     /// The TLS address, if enabled.
     #[allow(dead_code)]
-    pub secure: Option<SocketAddr>,
+    pub https: Option<SocketAddr>,
     pub admin: SocketAddr,
     /// The address of the process itself: the external processor behind Envoy, otherwise the proxy.
     #[allow(dead_code)]
     pub process: SocketAddr,
     child: Child,
-    access: Mutex<Receiver<String>>,
+    access_log: Mutex<Receiver<String>>,
     log: Arc<Log>,
     /// Envoy in front of the external processor, if used.
     _envoy: Option<Envoy>,
@@ -59,7 +59,7 @@ impl Proxy {
 
     /// Like `start`, with these environment variables.
     #[allow(dead_code)]
-    pub fn start_in(environment: &[(&str, String)], origin: &Origin, toml: &str) -> Self {
+    pub fn start_with_env(environment: &[(&str, String)], origin: &Origin, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("consentry.toml");
         let toml = format!("{toml}\n[[site]]\nupstream = \"{}\"\n", origin.url());
@@ -93,12 +93,12 @@ impl Proxy {
 
     /// Runs a command that becomes the proxy, with this config in the directory.
     pub fn spawn(command: &mut Command, config: &Path, folder: tempfile::TempDir) -> Self {
-        Self::spawn_behind(command, config, folder, ENVOY)
+        Self::spawn_with(command, config, folder, ENVOY)
     }
 
     /// Like `start_with`, without Envoy: the proxy (`run`) or the processor alone (`ext-proc`).
     #[allow(dead_code)]
-    pub fn start_alone(kind: &str, listen: &str, toml: &str) -> Self {
+    pub fn start_without_envoy(kind: &str, listen: &str, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("consentry.toml");
         std::fs::write(&config, toml).unwrap();
@@ -107,71 +107,71 @@ impl Proxy {
             .args([kind, "--listen", listen, "--admin", "127.0.0.1:0", "--config"])
             .arg(&config)
             .stdout(Stdio::piped());
-        Self::spawn_behind(&mut command, &config, folder, false)
+        Self::spawn_with(&mut command, &config, folder, false)
     }
 
-    fn spawn_behind(
+    fn spawn_with(
         command: &mut Command,
         config: &Path,
         folder: tempfile::TempDir,
-        is_processor: bool,
+        behind_envoy: bool,
     ) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (line_by, access) = mpsc::channel();
+        let (line_sender, access_log) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             let stdout = BufReader::new(stdout);
             thread::spawn(move || {
-                stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line))
+                stdout.lines().map_while(Result::ok).try_for_each(|line| line_sender.send(line))
             });
         }
 
         let log = Arc::new(Log::default());
-        let (ready_by, ready) = mpsc::channel();
+        let (ready_sender, ready) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let kept = Arc::clone(&log);
+        let shared = Arc::clone(&log);
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                let said = serde_json::from_str(&line).unwrap_or(serde_json::Value::Null);
-                kept.text.lock().unwrap().push_str(&format!("{line}\n"));
-                kept.line.notify_all();
-                if said["message"] == "serving" {
+                let entry = serde_json::from_str(&line).unwrap_or(serde_json::Value::Null);
+                shared.text.lock().unwrap().push_str(&format!("{line}\n"));
+                shared.line.notify_all();
+                if entry["message"] == "serving" {
                     let address =
-                        |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
-                    let secure = said["https"].as_str().map(|at| at.parse().unwrap());
-                    let _ = ready_by.send((address("http"), secure, address("admin")));
+                        |key: &str| entry[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
+                    let https = entry["https"].as_str().map(|at| at.parse().unwrap());
+                    let _ = ready_sender.send((address("http"), https, address("admin")));
                 }
             }
         });
-        let Ok((address, secure, admin)) = ready.recv_timeout(PATIENCE) else {
+        let Ok((address, https, admin)) = ready.recv_timeout(TIMEOUT) else {
             let _ = child.kill();
             panic!("the proxy did not start: {}", log.text.lock().unwrap());
         };
         let process = address;
-        let envoy = is_processor.then(|| Envoy::start(folder.path(), origin_of(config), process));
+        let envoy = behind_envoy.then(|| Envoy::start(folder.path(), origin_of(config), process));
         let address = envoy.as_ref().map_or(address, |envoy| envoy.address);
-        let access = Mutex::new(access);
-        Self { address, secure, admin, process, child, access, log, _envoy: envoy, folder }
+        let access_log = Mutex::new(access_log);
+        Self { address, https, admin, process, child, access_log, log, _envoy: envoy, folder }
     }
 
     /// Opens a client connection.
-    pub fn visit(&self) -> Visitor {
-        Visitor::connect(self.address)
+    pub fn connect(&self) -> RawClient {
+        RawClient::connect(self.address)
     }
 
     /// Sends one GET on a new connection.
     pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let mut visitor = self.visit();
-        visitor.send(&request("GET", path, fields));
-        visitor.reply("GET")
+        let mut client = self.connect();
+        client.send(&request("GET", path, fields));
+        client.reply("GET")
     }
 
     /// Sends GETs for `/` in one write, so that they reach the proxy together. Returns the statuses.
     #[allow(dead_code)]
-    pub fn at_once(&self, requests: &[&[(&str, &str)]]) -> Vec<u16> {
-        let mut visitor = self.visit();
+    pub fn pipeline(&self, requests: &[&[(&str, &str)]]) -> Vec<u16> {
+        let mut client = self.connect();
         let all: Vec<Vec<u8>> = requests.iter().map(|fields| request("GET", "/", fields)).collect();
-        visitor.send(&all.concat());
-        requests.iter().map(|_| visitor.reply("GET").status).collect()
+        client.send(&all.concat());
+        requests.iter().map(|_| client.reply("GET").status).collect()
     }
 
     /// Sends one POST like a page of the site: JSON, or a form.
@@ -188,18 +188,18 @@ impl Proxy {
             ("Sec-Fetch-Site", "same-origin"),
         ];
         all.extend(fields);
-        let mut visitor = self.visit();
-        visitor.send(&request("POST", path, &all));
-        visitor.send(body.as_bytes());
-        visitor.reply("POST")
+        let mut client = self.connect();
+        client.send(&request("POST", path, &all));
+        client.send(body.as_bytes());
+        client.reply("POST")
     }
 
     /// The status and the body of a path of the admin listener.
     pub fn admin(&self, path: &str) -> (u16, String) {
-        let mut visitor = Visitor::connect(self.admin);
+        let mut client = RawClient::connect(self.admin);
         // Requests for any other kind of host name are rejected.
-        visitor.send(&request("GET", path, &[("Host", &self.admin.to_string())]));
-        let reply = visitor.reply("GET");
+        client.send(&request("GET", path, &[("Host", &self.admin.to_string())]));
+        let reply = client.reply("GET");
         (reply.status, String::from_utf8(reply.body).unwrap())
     }
 
@@ -215,7 +215,7 @@ impl Proxy {
     pub fn expect_metric(&self, sample: &str, value: f64) {
         let counter = sample.contains("_total");
         let mut found = f64::NAN;
-        holds_in_time(|| {
+        eventually(|| {
             found = self.metric(sample);
             // A counter only grows, so waiting is useless once it is larger.
             found == value || counter && found > value
@@ -225,7 +225,7 @@ impl Proxy {
 
     /// Waits until a condition holds. Shows the log if it never does.
     pub fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
-        assert!(holds_in_time(holds), "in vain: {what}\n{}", self.log());
+        assert!(eventually(holds), "timed out: {what}\n{}", self.log());
     }
 
     /// The peak memory of the process, in KiB.
@@ -257,21 +257,25 @@ impl Proxy {
         ));
         self.signal("HUP");
         // The upstreams are exported just before the config is active, and the reload is counted just after.
-        self.wait_until(&format!("{mark} is in force"), || {
+        self.wait_until(&format!("{mark} is active"), || {
             self.admin("/metrics").1.contains(&sample) && self.metric(DONE) > done
         });
     }
 
     /// Waits for the next line of the access log.
-    pub fn access(&self) -> serde_json::Value {
-        let line =
-            self.access.lock().unwrap().recv_timeout(PATIENCE).expect("a line in the access log");
+    pub fn next_access_log_entry(&self) -> serde_json::Value {
+        let line = self
+            .access_log
+            .lock()
+            .unwrap()
+            .recv_timeout(TIMEOUT)
+            .expect("a line in the access log");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
     /// The rest of the access log of a proxy that has exited.
-    pub fn rest_of_access(&self) -> String {
-        self.access.lock().unwrap().iter().collect()
+    pub fn remaining_access_log(&self) -> String {
+        self.access_log.lock().unwrap().iter().collect()
     }
 
     /// The log so far.
@@ -282,7 +286,7 @@ impl Proxy {
     /// Waits until the log contains this text.
     pub fn expect_log(&self, text: &str) {
         let log = self.log.text.lock().unwrap();
-        let waited = self.log.line.wait_timeout_while(log, PATIENCE, |log| !log.contains(text));
+        let waited = self.log.line.wait_timeout_while(log, TIMEOUT, |log| !log.contains(text));
         let (log, timeout) = waited.unwrap();
         assert!(!timeout.timed_out(), "no {text} in {log}");
     }
@@ -299,9 +303,9 @@ impl Proxy {
     }
 
     /// Waits for the process to exit.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub fn exit_status(&mut self) -> ExitStatus {
         let mut status = None;
-        holds_in_time(|| {
+        eventually(|| {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });

@@ -1,4 +1,4 @@
-"""An origin that answers by case, a client that shows what it got, and what of both is compared."""
+"""An origin with one scripted response per case, a client, and the normalised view of both for comparison."""
 
 import re
 import socket
@@ -6,163 +6,168 @@ import threading
 import time
 
 CASES = {}
-SEEN = {}
+RECEIVED = {}
 LOCK = threading.Lock()
 
 
-def readhead(f):
-    b = b""
-    while b"\r\n\r\n" not in b:
-        c = f.recv(65536)
-        if not c:
-            return b, b""
-        b += c
-    h, r = b.split(b"\r\n\r\n", 1)
-    return h, r
+def read_head(stream):
+    """The head of a message, and the bytes behind it."""
+    buffer = b""
+    while b"\r\n\r\n" not in buffer:
+        chunk = stream.recv(65536)
+        if not chunk:
+            return buffer, b""
+        buffer += chunk
+    head, rest = buffer.split(b"\r\n\r\n", 1)
+    return head, rest
 
 
-def readbody(s, h, r, resp=False, method="GET"):
-    hl = h.lower()
-    if resp:
-        st = int(h.split(b" ", 2)[1])
-        if method == "HEAD" or st in (204, 304):
-            return b"", "none", r
-    m = re.search(rb"\r\ncontent-length:\s*(\d+)", hl)
-    if b"\r\ntransfer-encoding:" in hl and b"chunked" in hl:
-        out = b""
+def read_body(stream, head, rest, is_response=False, method="GET"):
+    """The body, its framing, and the bytes behind it. The framing `cut` is an incomplete body."""
+    lower = head.lower()
+    if is_response:
+        status = int(head.split(b" ", 2)[1])
+        if method == "HEAD" or status in (204, 304):
+            return b"", "none", rest
+    content_length = re.search(rb"\r\ncontent-length:\s*(\d+)", lower)
+    if b"\r\ntransfer-encoding:" in lower and b"chunked" in lower:
+        body = b""
         while True:
-            while b"\r\n" not in r:
-                c = s.recv(65536)
-                if not c:
-                    return out, "cut", b""
-                r += c
-            l, r = r.split(b"\r\n", 1)
-            n = int(l.split(b";")[0], 16)
-            if n == 0:
-                while b"\r\n\r\n" not in b"\r\n" + r:
-                    c = s.recv(65536)
-                    if not c:
-                        return out, "cut", b""
-                    r += c
-                tr = (b"\r\n" + r).split(b"\r\n\r\n", 1)[0]
+            while b"\r\n" not in rest:
+                chunk = stream.recv(65536)
+                if not chunk:
+                    return body, "cut", b""
+                rest += chunk
+            line, rest = rest.split(b"\r\n", 1)
+            size = int(line.split(b";")[0], 16)
+            if size == 0:
+                while b"\r\n\r\n" not in b"\r\n" + rest:
+                    chunk = stream.recv(65536)
+                    if not chunk:
+                        return body, "cut", b""
+                    rest += chunk
+                trailers = (b"\r\n" + rest).split(b"\r\n\r\n", 1)[0]
                 return (
-                    out,
-                    "chunked" + (" trailers:" + tr.decode("latin1").strip().lower() if tr.strip() else ""),
+                    body,
+                    "chunked" + (" trailers:" + trailers.decode("latin1").strip().lower() if trailers.strip() else ""),
                     b"",
                 )
-            while len(r) < n + 2:
-                c = s.recv(65536)
-                if not c:
-                    return out + r, "cut", b""
-                r += c
-            out += r[:n]
-            r = r[n + 2 :]
-    if m:
-        n = int(m.group(1))
-        while len(r) < n:
-            c = s.recv(65536)
-            if not c:
-                return r, "cut", b""
-            r += c
-        return r[:n], "length", r[n:]
-    if resp:
+            while len(rest) < size + 2:
+                chunk = stream.recv(65536)
+                if not chunk:
+                    return body + rest, "cut", b""
+                rest += chunk
+            body += rest[:size]
+            rest = rest[size + 2 :]
+    if content_length:
+        length = int(content_length.group(1))
+        while len(rest) < length:
+            chunk = stream.recv(65536)
+            if not chunk:
+                return rest, "cut", b""
+            rest += chunk
+        return rest[:length], "length", rest[length:]
+    if is_response:
         while True:
-            c = s.recv(65536)
-            if not c:
-                return r, "eof", b""
-            r += c
-    return b"", "none", r
+            chunk = stream.recv(65536)
+            if not chunk:
+                return rest, "eof", b""
+            rest += chunk
+    return b"", "none", rest
 
 
-def serve(s):
+def serve(stream):
     try:
-        s.settimeout(15)
-        h, r = readhead(s)
-        if not h:
+        stream.settimeout(15)
+        head, rest = read_head(stream)
+        if not head:
             return
-        m = re.search(rb"\r\nx-case:\s*(\S+)", h.lower())
-        case = m.group(1).decode() if m else "nocase"
-        if b"\r\nexpect:" in h.lower():
-            s.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        b, k, _ = readbody(s, h, r)
+        match = re.search(rb"\r\nx-case:\s*(\S+)", head.lower())
+        case = match.group(1).decode() if match else "nocase"
+        if b"\r\nexpect:" in head.lower():
+            stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body, framing, _ = read_body(stream, head, rest)
         with LOCK:
-            SEEN.setdefault(case, []).append((h, b, k))
-        resp = CASES.get(case, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-        if callable(resp):
-            resp(s, h, b)
+            RECEIVED.setdefault(case, []).append((head, body, framing))
+        response = CASES.get(case, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        if callable(response):
+            response(stream, head, body)
         else:
-            s.sendall(resp)
+            stream.sendall(response)
         try:
-            s.shutdown(socket.SHUT_WR)
+            stream.shutdown(socket.SHUT_WR)
         except OSError:
             pass
         time.sleep(0.02)
-    except Exception as e:
+    except Exception as error:
         with LOCK:
-            SEEN.setdefault("_err", []).append(repr(e))
+            RECEIVED.setdefault("_err", []).append(repr(error))
     finally:
-        s.close()
+        stream.close()
 
 
-def origin():
-    l = socket.socket()
-    l.bind(("127.0.0.1", 0))
-    l.listen(512)
+def start_origin():
+    """Starts the origin and returns its port."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(512)
 
-    def loop():
+    def accept():
         while True:
-            c, _ = l.accept()
-            threading.Thread(target=serve, args=(c,), daemon=True).start()
+            stream, _ = listener.accept()
+            threading.Thread(target=serve, args=(stream,), daemon=True).start()
 
-    threading.Thread(target=loop, daemon=True).start()
-    return l.getsockname()[1]
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
 
 
-def fire(port, raw, method="GET", interim=None):
-    s = socket.create_connection(("127.0.0.1", port), 5)
-    s.settimeout(8)
+def send(port, raw, method="GET"):
+    """Sends a raw request. Returns status or error, head, body with framing, and interim heads."""
+    stream = socket.create_connection(("127.0.0.1", port), 5)
+    stream.settimeout(8)
     try:
         if isinstance(raw, list):
-            for x in raw:
-                s.sendall(x)
+            for part in raw:
+                stream.sendall(part)
                 time.sleep(0.02)
         else:
-            s.sendall(raw)
-        inter = []
+            stream.sendall(raw)
+        interim = []
         rest = b""
         while True:
-            b = rest
-            while b"\r\n\r\n" not in b:
-                c = s.recv(65536)
-                if not c:
-                    return ("EOF", b, [], inter)
-                b += c
-            h, rest = b.split(b"\r\n\r\n", 1)
-            st = int(h.split(b" ", 2)[1])
-            if 100 <= st < 200 and st != 101:
-                inter.append(h)
+            buffer = rest
+            while b"\r\n\r\n" not in buffer:
+                chunk = stream.recv(65536)
+                if not chunk:
+                    return ("EOF", buffer, [], interim)
+                buffer += chunk
+            head, rest = buffer.split(b"\r\n\r\n", 1)
+            status = int(head.split(b" ", 2)[1])
+            if 100 <= status < 200 and status != 101:
+                interim.append(head)
                 continue
             break
-        if st == 101:
+        if status == 101:
             time.sleep(0.1)
-            s.sendall(b"PING")
+            stream.sendall(b"PING")
             try:
-                rest += s.recv(100)
+                rest += stream.recv(100)
             except OSError:
                 pass
-            return (st, h, rest, inter)
-        body, k, _ = readbody(s, h, rest, True, method)
-        return (st, h, (body, k), inter)
+            return (status, head, rest, interim)
+        body, framing, _ = read_body(stream, head, rest, True, method)
+        return (status, head, (body, framing), interim)
     except socket.timeout:
         return ("TIMEOUT", b"", [], [])
-    except OSError as e:
-        return ("ERR " + type(e).__name__, b"", [], [])
+    except OSError as error:
+        return ("ERR " + type(error).__name__, b"", [], [])
     finally:
-        s.close()
+        stream.close()
 
 
-RNOISE = {"server", "date", "via", "connection", "keep-alive", "transfer-encoding", "proxy-connection"}
-QNOISE = {
+# Fields that the two proxies may set differently.
+IGNORED_RESPONSE_FIELDS = {"server", "date", "via", "connection", "keep-alive", "transfer-encoding", "proxy-connection"}
+IGNORED_REQUEST_FIELDS = {
     "cdn-loop",
     "via",
     "x-forwarded-for",
@@ -181,43 +186,43 @@ QNOISE = {
 }
 
 
-def fields(h, noise):
-    out = []
-    for l in h.split(b"\r\n")[1:]:
-        n, _, v = l.partition(b":")
-        n = n.decode("latin1").lower().strip()
-        if n in noise:
+def fields(head, ignored):
+    found = []
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        name = name.decode("latin1").lower().strip()
+        if name in ignored:
             continue
-        out.append((n, v.strip().decode("latin1")))
-    return sorted(out, key=lambda x: x[0])
+        found.append((name, value.strip().decode("latin1")))
+    return sorted(found, key=lambda field: field[0])
 
 
-def norm(res):
-    st, h, b, inter = res
-    if isinstance(st, str):
-        return {"status": st}
-    f = fields(h, RNOISE)
-    f = [(n, re.sub(r"\d{10}", "T", v)) for n, v in f]
-    d = {"status": st, "fields": f, "interim": [fields(x, RNOISE) for x in inter]}
-    if isinstance(b, tuple):
-        d["body"] = b[0].decode("latin1")[:300] + f"#{len(b[0])}"
-        d["frame"] = b[1]
+def normalise(result):
+    """A response without the parts that may differ."""
+    status, head, body, interim = result
+    if isinstance(status, str):
+        return {"status": status}
+    lines = fields(head, IGNORED_RESPONSE_FIELDS)
+    lines = [(name, re.sub(r"\d{10}", "T", value)) for name, value in lines]
+    response = {"status": status, "fields": lines, "interim": [fields(head, IGNORED_RESPONSE_FIELDS) for head in interim]}
+    if isinstance(body, tuple):
+        response["body"] = body[0].decode("latin1")[:300] + f"#{len(body[0])}"
+        response["framing"] = body[1]
     else:
-        d["body"] = b.decode("latin1") if isinstance(b, bytes) else ""
-    return d
+        response["body"] = body.decode("latin1") if isinstance(body, bytes) else ""
+    return response
 
 
-def seen(case):
+def received(case):
+    """The requests of a case that the origin received."""
     with LOCK:
-        l = SEEN.pop(case, [])
-    out = []
-    for h, b, k in l:
-        out.append(
-            {
-                "line": h.split(b"\r\n")[0].decode("latin1"),
-                "fields": fields(h, QNOISE),
-                "body": f"{len(b)}",
-                "frame": k if "trailers" in k else "",
-            }
-        )
-    return out
+        requests = RECEIVED.pop(case, [])
+    return [
+        {
+            "line": head.split(b"\r\n")[0].decode("latin1"),
+            "fields": fields(head, IGNORED_REQUEST_FIELDS),
+            "body": f"{len(body)}",
+            "framing": framing if "trailers" in framing else "",
+        }
+        for head, body, framing in requests
+    ]

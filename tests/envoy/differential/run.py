@@ -1,27 +1,28 @@
-"""Sends the same requests to the proxy and to Envoy with the processor; prints each case that differs.
+"""Sends the same requests to the proxy and to Envoy with the processor, and prints each case that differs.
 
-Prints the port of its origin, reads the ports of both from standard input, and then prints a JSON array of
-[case, differences].
+1. It prints the port of its origin.
+2. It reads the ports of the proxy and of Envoy from standard input.
+3. It prints a JSON object with the number of cases and an array of [case, differences].
 """
 
 import json
 
 from cases import CASES, REQUESTS
-from harness import SEEN, fire, norm, origin, seen
+from harness import RECEIVED, normalise, received, send, start_origin
 
-print(origin(), flush=True)
+print(start_origin(), flush=True)
 ports = [int(port) for port in input().split()]
 
 
 def outcome(port, name, raw, method):
-    """What the client got, what the origin got, and how many requests came without their name."""
-    SEEN.clear()
-    reply = norm(fire(port, raw, method))
-    return reply, seen(name), len(seen("nocase"))
+    """The response, the requests that the origin received, and the number of requests without a case name."""
+    RECEIVED.clear()
+    reply = normalise(send(port, raw, method))
+    return reply, received(name), len(received("nocase"))
 
 
 def differences(proxy, envoy):
-    """The parts that differ, for a person to read."""
+    """The parts that differ."""
     (a, sent_a, _), (b, sent_b, _) = proxy, envoy
     found = {key: (a.get(key), b.get(key)) for key in set(a) | set(b) if a.get(key) != b.get(key)}
     if sent_a != sent_b:

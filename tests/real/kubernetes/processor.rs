@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::run::Pod;
 use super::{TOOLS, containers, documents, file, one, pod, render};
-use crate::nginx::{Peer, free_port, wait_for};
-use crate::support::{Origin, Visitor, consent, request};
+use crate::nginx::{PeerProcess, free_port, wait_for_listener};
+use crate::support::{Origin, RawClient, consent_cookie, request};
 
 /// The example config for Envoy, with the patches of an EnvoyFilter applied.
 fn envoy_config(filter: &Value, listen: u16, clusters: &[(&str, u16)]) -> Value {
@@ -38,8 +38,8 @@ fn envoy_config(filter: &Value, listen: u16, clusters: &[(&str, u16)]) -> Value 
 
 #[test]
 fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_closed() {
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
-    let [visitors, http, admin, grpc, processor_admin] = [(); 5].map(|()| free_port());
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
+    let [clients, http, admin, grpc, processor_admin] = [(); 5].map(|()| free_port());
     let values = format!(
         "listen.address=127.0.0.1,listen.http={http},listen.admin={admin},extProc.enabled=true,extProc.port={grpc},\
          extProc.adminPort={processor_admin},extProc.istio.enabled=true,extProc.messageTimeout=20s"
@@ -53,23 +53,23 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
 
     let clusters = [("app", origin.address.port()), ("consentry", grpc), ("consentry-pages", http)];
     let config = pod.path("/envoy.json");
-    std::fs::write(&config, envoy_config(&filter, visitors, &clusters).to_string()).unwrap();
+    std::fs::write(&config, envoy_config(&filter, clients, &clusters).to_string()).unwrap();
     let mut envoy = Command::new(format!("{TOOLS}/python/bin/envoy"));
     envoy.args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c", &config]);
-    let _envoy = Peer::spawn(envoy.stdout(Stdio::null()));
-    let address = ([127, 0, 0, 1], visitors).into();
-    wait_for(address);
+    let _envoy = PeerProcess::spawn(envoy.stdout(Stdio::null()));
+    let address = ([127, 0, 0, 1], clients).into();
+    wait_for_listener(address);
 
     let send = |bytes: &[u8]| {
-        let mut visitor = Visitor::connect(address);
-        visitor.send(bytes);
-        visitor.reply("GET")
+        let mut client = RawClient::connect(address);
+        client.send(bytes);
+        client.reply("GET")
     };
     let get = |path: &str, cookies: &str| send(&request("GET", path, &[("Cookie", cookies)]));
     assert_eq!(get("/", "_ga=2; sid=3").set_cookies(), ["sid=1"]);
-    assert_eq!(origin.next().field("cookie").as_deref(), Some("sid=3"));
-    assert_eq!(get("/", &consent("analytics")).set_cookies(), ["_ga=1", "sid=1"]);
-    origin.next();
+    assert_eq!(origin.next_request().field("cookie").as_deref(), Some("sid=3"));
+    assert_eq!(get("/", &consent_cookie("analytics")).set_cookies(), ["_ga=1", "sid=1"]);
+    origin.next_request();
 
     // The preference centre reads a body.
     let page = get("/.consentry/", "");
@@ -94,7 +94,7 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
     drop(processor);
     let failed = get("/", "");
     assert!(failed.status >= 500 && failed.set_cookies().is_empty(), "{}", failed.status);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert_eq!(get("/.consentry/", "").status, 200);
 }
 

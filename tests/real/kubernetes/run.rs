@@ -8,8 +8,8 @@ use base64::prelude::*;
 use serde_json::Value;
 
 use super::{all, container, installations, list, pod, render};
-use crate::nginx::{Peer, free_port, wait_for};
-use crate::support::{Origin, Visitor, request};
+use crate::nginx::{PeerProcess, free_port, wait_for_listener};
+use crate::support::{Origin, RawClient, request};
 
 /// A pod's volumes on this machine, and the process of one of its containers.
 pub(super) struct Pod {
@@ -66,15 +66,15 @@ impl Pod {
     }
 
     /// Starts the container that runs this command of consentry.
-    pub(super) fn start(&self, command: &str) -> Peer {
+    pub(super) fn start(&self, command: &str) -> PeerProcess {
         let container = container(pod(&self.documents), command);
         let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"));
         process.args(
             list(&container["args"]).map(|argument| self.move_paths(argument.as_str().unwrap())),
         );
-        let process = Peer::spawn(process.stdout(Stdio::null()).stderr(Stdio::null()));
+        let process = PeerProcess::spawn(process.stdout(Stdio::null()).stderr(Stdio::null()));
         for port in list(&container["ports"]) {
-            wait_for(address(port));
+            wait_for_listener(address(port));
         }
         process
     }
@@ -85,9 +85,9 @@ fn address(port: &Value) -> SocketAddr {
 }
 
 fn get(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> crate::support::Reply {
-    let mut visitor = Visitor::connect(address);
-    visitor.send(&request("GET", path, fields));
-    visitor.reply("GET")
+    let mut client = RawClient::connect(address);
+    client.send(&request("GET", path, fields));
+    client.reply("GET")
 }
 
 /// Runs `consentry check` on the ConfigMap of an installation at its mount path. Only the open admin port may cause
@@ -118,7 +118,7 @@ fn consentry_accepts_the_config_of_every_configmap() {
 
 #[test]
 fn the_rendered_container_serves_visitors_and_answers_its_probes() {
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let (http, admin) = (free_port(), free_port());
     let config = format!("config=[[site]]\nupstream = \"{}\"", origin.url());
     let ports = format!("listen.address=127.0.0.1,listen.http={http},listen.admin={admin}");
@@ -143,7 +143,7 @@ fn the_rendered_container_serves_visitors_and_answers_its_probes() {
 
 #[test]
 fn the_value_mode_wins_over_the_config() {
-    let origin = Origin::setting(&["_ga=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1"]);
     let (http, admin) = (free_port(), free_port());
     let config = format!("config=mode = \"enforce\"\n[[site]]\nupstream = \"{}\"", origin.url());
     let values =

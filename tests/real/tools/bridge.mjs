@@ -1,5 +1,5 @@
-// Runs the snippets of docs/bridge.md against stubs of the tools' interfaces: `node bridge.mjs DOCUMENT`. A snippet posts the
-// visitor's choice, with its time where the tool knows it, and nothing before there is a choice.
+// Runs the snippets of docs/bridge.md against stubs of the consent tools: `node bridge.mjs DOCUMENT`. A snippet posts the
+// visitor's choice, with its time if the tool records the time. Without a choice it posts nothing.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
@@ -9,17 +9,17 @@ const snippets = Object.fromEntries(
 );
 const tested = new Set();
 
-// The posts of a snippet, in a page with these globals. `act` gets the page's way to send events.
+// The posts of a snippet in a page with these globals. `act` gets a function that dispatches events in the page.
 function posts(tool, globals, act) {
   tested.add(tool);
   const listeners = {};
   const listen = (event, listener) => (listeners[event] ??= []).push(listener);
-  const found = [];
+  const posted = [];
   const page = { addEventListener: listen, document: { addEventListener: listen }, ...globals(listen) };
-  page.mirror = (choices, time) => found.push([{ ...choices }, time === undefined || typeof time === "number" ? time : "now"]);
+  page.mirror = (choices, time) => posted.push([{ ...choices }, time === undefined || typeof time === "number" ? time : "now"]);
   vm.runInNewContext(snippets[tool], page);
   act((event, ...details) => listeners[event]?.forEach((listener) => listener(...details)), page);
-  return found;
+  return posted;
 }
 
 const klaro = { consents: { a: true, b: false }, confirmed: false };
@@ -35,11 +35,11 @@ assert.deepEqual(posts("Usercentrics, version 3", () => ({}), (send) => send("UC
 
 const service = (id, status, ...history) => ({ id, consent: { status, history: history.map(([type, timestamp]) => ({ type, timestamp })) } });
 const services = (...all) => () => ({ UC_UI: { getServicesBaseInfo: () => all } });
-const untouched = services(service("a", true, ["implicit", 3]), service("b", false));
-const chosen = services(service("a", true, ["implicit", 9], ["explicit", 5]), service("b", false, ["explicit", 7]));
-assert.deepEqual(posts("Usercentrics, version 2", untouched, (send) => send("UC_UI_INITIALIZED")), []);
+const withoutChoice = services(service("a", true, ["implicit", 3]), service("b", false));
+const withChoice = services(service("a", true, ["implicit", 9], ["explicit", 5]), service("b", false, ["explicit", 7]));
+assert.deepEqual(posts("Usercentrics, version 2", withoutChoice, (send) => send("UC_UI_INITIALIZED")), []);
 for (const event of ["UC_UI_INITIALIZED", "UC_UI_CMP_EVENT"]) {
-  assert.deepEqual(posts("Usercentrics, version 2", chosen, (send) => send(event)), [[{ a: true, b: false }, 7]]);
+  assert.deepEqual(posts("Usercentrics, version 2", withChoice, (send) => send(event)), [[{ a: true, b: false }, 7]]);
 }
 
 const termly = (stored) => (listen) => ({ localStorage: { getItem: (key) => (key === "TERMLY_API_CACHE" ? stored : null) }, Termly: { on: listen } });
@@ -55,7 +55,7 @@ const osano = (listen) => ({ Osano: { cm: { addEventListener: listen } } });
 const answers = (more) => ({ ANALYTICS: "ACCEPT", MARKETING: "ACCEPT", OPT_OUT: "DENY", ...more });
 const granted = { ANALYTICS: true, MARKETING: true, OPT_OUT: false };
 assert.deepEqual(posts("Osano", osano, (send) => send("osano-cm-initialized", undefined)), []);
-// A stored choice is sent by both events, and a new one by the second only.
+// Both events send a stored choice. Only the second event sends a new choice.
 assert.deepEqual(posts("Osano", osano, (send) => {
   send("osano-cm-initialized", answers());
   send("osano-cm-consent-saved", answers());

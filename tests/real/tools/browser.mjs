@@ -1,4 +1,4 @@
-// A real Chromium, as it runs in a container and without asking for anything from elsewhere.
+// Chromium with the options for a container, and without its background requests.
 import { chromium } from "playwright-core";
 
 export const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

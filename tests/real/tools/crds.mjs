@@ -1,5 +1,5 @@
 // Checks custom resources (a JSON array on standard input) against the schemas of their projects. The validators
-// accept unknown fields, which the TypeScript compiler finds by the types of the same packages.
+// accept unknown fields. The TypeScript compiler rejects them by the types of the same packages.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -26,7 +26,7 @@ for (const [index, resource] of resources.entries()) {
   source += `export const r${index}: T${index} = ${JSON.stringify(resource)};\n`;
 }
 
-// A file that exists only in memory, beside node_modules.
+// An in-memory file next to node_modules.
 const file = fileURLToPath(new URL('resources.ts', import.meta.url));
 const options = { noEmit: true, strict: true, skipLibCheck: true, types: [],
   module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };

@@ -1,5 +1,5 @@
-// Looks at the dashboard in real Chromium: `node dashboard.mjs CHROMIUM URL`. Prints a JSON object: what axe-core
-// finds wrong, what the page's console says, what the tables show, what the keyboard reaches.
+// Opens the dashboard in Chromium: `node dashboard.mjs CHROMIUM URL`. Prints a JSON object with axe-core violations, console
+// messages, overflowing widths, table cells and the elements reached by keyboard.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { launch } from "./browser.mjs";
@@ -10,7 +10,7 @@ const browser = await launch(executablePath);
 const found = { violations: [], console: [], wide: [] };
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [320, 1280]) {
-    // axe-core is put in past the page's own policy.
+    // The page's CSP would block axe-core.
     const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
     const page = await context.newPage();
     page.on("console", (message) => found.console.push(message.text()));
@@ -26,7 +26,7 @@ for (const colorScheme of ["light", "dark"]) {
     await context.close();
   }
 }
-// As it is served, by its own policy, with the keyboard.
+// With the page's CSP, and by keyboard.
 const page = await browser.newPage();
 page.on("console", (message) => found.console.push(message.text()));
 await page.goto(url);

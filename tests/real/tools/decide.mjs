@@ -1,6 +1,7 @@
-// Decides on our own pages as people do, in real Chromium: `node decide.mjs CHROMIUM URL`. Prints a JSON object:
-// for each way to decide, with and without scripts, what the page shows and what the jar keeps; what axe-core
-// finds wrong on the three pages; what the page's console says.
+// Makes decisions on consentry's pages in Chromium: `node decide.mjs CHROMIUM URL`. Prints a JSON object with:
+// 1. the page and the cookie jar after each kind of decision, with and without scripts
+// 2. axe-core violations and overflowing widths of the three pages
+// 3. console messages
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { launch } from "./browser.mjs";
@@ -11,7 +12,7 @@ const browser = await launch(executablePath);
 const found = { with: {}, without: {}, violations: [], wide: [], console: [], cleared: [] };
 
 const banner = (page) => page.locator(".consentry-banner");
-const ways = {
+const decisions = {
   accept: (page) => banner(page).getByRole("button", { name: "Accept all" }).click(),
   reject: (page) => banner(page).getByRole("button", { name: "Reject all" }).click(),
   custom: async (page) => {
@@ -44,11 +45,11 @@ for (const [scripts, javaScriptEnabled] of [["with", true], ["without", false]])
     page.on("pageerror", (error) => found.console.push(error.message));
     await page.goto(`${base}/shop/cart?item=1`);
     for (const state of states) {
-      if (ways[state]) await ways[state](page);
+      if (decisions[state]) await decisions[state](page);
       const jar = (await context.cookies()).map((cookie) => cookie.name).sort();
       const stored = javaScriptEnabled ? await page.evaluate(() => Object.keys(localStorage).sort()) : null;
       const shown = { url: page.url().slice(base.length), banner: await banner(page).count(), jar, stored };
-      // The next pages are as the decision says, the way back included.
+      // Later pages follow the decision, including pages from the history.
       await page.goto(`${base}/other`);
       if (state !== "none") await page.goBack();
       shown.after = await banner(page).count();
@@ -63,7 +64,7 @@ for (const [scripts, javaScriptEnabled] of [["with", true], ["without", false]])
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [320, 1280]) {
     for (const [path, ready] of [["/shop/cart", ".consentry-banner"], ["/.consentry/", "form"], ["/.consentry/notice", "dl"]]) {
-      // axe-core is put in past the page's own policy.
+      // The page's CSP would block axe-core.
       const context = await browser.newContext({ colorScheme, viewport: { width, height: 700 }, bypassCSP: true });
       const page = await context.newPage();
       await page.goto(base + path);
@@ -78,11 +79,11 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
-// By the keyboard alone: the banner is what it reaches first.
+// By keyboard: the banner gets the focus first.
 const page = await (await browser.newContext({ locale: "en-GB" })).newPage();
 await page.goto(`${base}/shop/cart`);
 found.keyboard = [];
-for (let times = 0; times < 4; times += 1) {
+for (let presses = 0; presses < 4; presses += 1) {
   await page.keyboard.press("Tab");
   found.keyboard.push(await page.evaluate(() => document.activeElement.textContent));
 }

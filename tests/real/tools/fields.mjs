@@ -1,5 +1,5 @@
-// What header fields make a real Chromium keep and send back: `node fields.mjs CHROMIUM URL [COOKIE=VALUE]`. Prints a JSON
-// object: for each technology the request fields that reached the origin.
+// Finds the header fields that Chromium stores and returns: `node fields.mjs CHROMIUM URL [COOKIE=VALUE]`. Prints a JSON
+// object: the request fields received by the origin, for each technology.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,16 +20,16 @@ const page = await context.newPage();
 const found = {};
 
 await page.goto(`${base}/`);
-// A dictionary is stored when its response has ended, some time after the page has it.
+// Chromium stores a dictionary only after the end of its response.
 found.dictionary = await page.evaluate(async () => {
   for (let tries = 0; tries < 60; tries += 1) {
-    const seen = await (await fetch(`/seen?${tries}`)).json();
-    if (seen["available-dictionary"] || seen["dictionary-id"]) return seen;
+    const received = await (await fetch(`/seen?${tries}`)).json();
+    if (received["available-dictionary"] || received["dictionary-id"]) return received;
     await new Promise((resolve) => setTimeout(resolve, 150));
   }
   return {};
 });
-// The hints of the first response are in force for the next navigation.
+// The hints of the first response apply to the next navigation.
 found.hints = JSON.parse(await (await page.goto(`${base}/seen`)).text());
 
 await page.goto(`${base}/`);

@@ -1,8 +1,12 @@
-// Tries to grant consent for the visitor, in real Chromium: `node forge.mjs CHROMIUM URL ATTEMPT...`. An attempt is the
-// path of a page whose own scripts try; what is run from here would count as the visitor's. `click:SELECTOR` clicks and
-// waits for the next page, `press:SELECTOR` clicks and stays, `host:NAME` visits this host from then on, `port:N` at this
-// port, `new` starts with an empty jar. Prints a JSON array: for each attempt, the first `new` among them, the consent
-// cookies of the jar afterwards, and the names and hosts of the others.
+// Forges consent in Chromium: `node forge.mjs CHROMIUM URL ATTEMPT...`. An attempt is one of:
+//   PATH             a page whose scripts forge consent; scripts run from here would count as the visitor's
+//   click:SELECTOR   click, and wait for the next page
+//   press:SELECTOR   click, and stay on the page
+//   host:NAME        use this host for later pages
+//   port:NUMBER      use this port for later pages
+//   new              start with an empty cookie jar
+// Prints a JSON array. Each item has the consent cookies after an attempt, and the names and hosts of the other cookies.
+// The first item is an empty jar.
 import { launch } from "./browser.mjs";
 
 const [executablePath, base, ...attempts] = process.argv.slice(2);
@@ -24,7 +28,7 @@ for (const attempt of ["new", ...attempts]) {
   else if (kind === "port") url.port = value;
   else {
     await page.goto(url.origin + attempt, { waitUntil: "networkidle" });
-    // A page that leads elsewhere by itself.
+    // The page may redirect.
     await page.waitForLoadState("networkidle");
   }
   const jar = await context.cookies();

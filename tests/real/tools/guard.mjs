@@ -1,5 +1,5 @@
-// What a guarded page's scripts and tags can do, in real Chromium: `node guard.mjs CHROMIUM URL`. Prints a JSON
-// object: for each consent what was stored and what was asked for of other hosts.
+// Runs scripts and tags in a guarded page in Chromium: `node guard.mjs CHROMIUM URL`. Prints a JSON object: the stored
+// items and the contacted hosts, for each consent.
 import { launch } from "./browser.mjs";
 
 const [executablePath, base] = process.argv.slice(2);
@@ -7,9 +7,9 @@ const browser = await launch(executablePath);
 const found = { console: [] };
 for (const consent of ["", "functional", "functional+analytics+targeting+social"]) {
   const context = await browser.newContext();
-  const asked = [];
+  const contacted = [];
   await context.route((url) => url.origin !== base, (route) => {
-    asked.push(new URL(route.request().url()).host);
+    contacted.push(new URL(route.request().url()).host);
     return route.fulfill({ contentType: "text/javascript", body: "" });
   });
   const now = Math.floor(Date.now() / 1000);
@@ -34,7 +34,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
     sessionStorage.setItem("_hjid", "1");
     localStorage.setItem("auth-tokens", "1");
     localStorage.setItem("oidc.userToken", "1");
-    // What is deleted is no storing.
+    // A deletion needs no consent.
     document.cookie = "old=; max-age=0; path=/";
     localStorage.removeItem("never");
     const has = (text, pair) => text.split("; ").includes(pair);
@@ -52,7 +52,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
   });
   await page.evaluate(() => { document.cookie = "nobody_knows=1; path=/"; });
   await line;
-  // The next page shows what was stored.
+  // After a reload, the page shows the stored items.
   await page.reload();
   const stored = await page.evaluate(async () => {
     const names = (text) => text.split("; ").filter(Boolean).map((pair) => pair.split("=")[0]).sort();
@@ -64,7 +64,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
       first: window.first,
     };
   });
-  found[consent || "none"] = { ...stored, readBack, asked: [...new Set(asked)].sort() };
+  found[consent || "none"] = { ...stored, readBack, contacted: [...new Set(contacted)].sort() };
   await context.close();
 }
 await browser.close();

@@ -1,4 +1,4 @@
-// An origin by Node's http that says what it has read: method, target, host and the body's length.
+// An origin with Node's HTTP parser. It responds with method, target, host and body length.
 import { createServer } from "node:http";
 
 const server = createServer((request, response) => {

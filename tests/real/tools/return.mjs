@@ -1,5 +1,4 @@
-// Where a choice in the banner leads, in real Chromium: `node return.mjs CHROMIUM URL`. Prints the URL of the page that
-// is shown then.
+// Rejects all in the banner in Chromium: `node return.mjs CHROMIUM URL`. Prints the URL of the next page.
 import { launch } from "./browser.mjs";
 
 const [executablePath, url] = process.argv.slice(2);

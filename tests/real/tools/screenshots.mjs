@@ -1,6 +1,6 @@
-// Takes pictures of consentry's pages and of the dashboard in real Chromium: `node screenshots.mjs FOLDER`, see
-// `make screenshots`. CONSENTRY is the path of the binary, CHROMIUM the path of the browser. The pictures in docs/images
-// are updated too. pngquant, if installed, reduces the files.
+// Takes screenshots of consentry's pages and of the dashboard in Chromium: `node screenshots.mjs FOLDER` (`make
+// screenshots`). CONSENTRY is the path of the binary, CHROMIUM the path of the browser. The script also updates
+// docs/images. pngquant, if installed, compresses the files.
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
@@ -12,10 +12,10 @@ import { launch } from "./browser.mjs";
 const FOLDER = process.argv[2] ?? "target/screenshots";
 const CONSENTRY = path.resolve(process.env.CONSENTRY ?? "target/debug/consentry");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-// Before the pictures: the dashboard takes a sample every five seconds.
+// Seconds of traffic before the screenshots: the dashboard takes a sample every five seconds.
 const TRAFFIC_SECONDS = 60;
 
-// The pictures in the docs, and their largest size.
+// The screenshots in the docs, and the maximum file size.
 const IN_DOCS = ["banner-light", "banner-dark", "banner-phone", "centre-light", "notice-light", "dashboard-light"];
 const IMAGES = new URL("../../../docs/images/", import.meta.url).pathname;
 const MAX_BYTES = 120_000;
@@ -90,7 +90,7 @@ const listen = (server) => new Promise((resolve) => {
   server.listen(0, "127.0.0.1", () => resolve(server.address().port));
 });
 
-/** Starts the shop; returns its port. */
+/** Starts the shop. Returns its port. */
 const startOrigin = () => listen(http.createServer(({ url }, response) => {
   const cookies = PATHS[url];
   if (cookies) response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Set-Cookie": [...ALWAYS, ...cookies] }).end(SHOP);
@@ -105,7 +105,7 @@ async function closedPort() {
   return port;
 }
 
-/** Starts consentry; resolves with its ports when it logs `serving`. */
+/** Starts consentry. Resolves with its ports once it has logged `serving`. */
 function startProxy(file) {
   const child = spawn(CONSENTRY, ["run", "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
   process.on("exit", () => child.kill("SIGKILL"));
@@ -120,14 +120,14 @@ function startProxy(file) {
     };
     for (const output of [child.stdout, child.stderr]) createInterface({ input: output }).on("line", read);
     child.on("error", (error) => reject(new Error(`${CONSENTRY}: ${error.message}`)));
-    child.on("exit", (code) => reject(new Error(`${CONSENTRY} ended with ${code}\n${log}`)));
+    child.on("exit", (code) => reject(new Error(`${CONSENTRY} exited with ${code}\n${log}`)));
   });
 }
 
 /** The consent cookie of a visitor: `name=value`. */
 const decision = (file, allow) => execFileSync(CONSENTRY, ["cookie", "--config", file, "--allow", allow]).toString().trim();
 
-/** Sends requests of many visitors without end: most of them have not decided, some allow everything, some nothing. */
+/** Sends requests continuously. Most visitors have not decided, some have granted everything, some nothing. */
 async function traffic(port, file) {
   const get = (path, cookie, destination) => new Promise((resolve, reject) => {
     const mode = destination === "document" ? "navigate" : "no-cors";
@@ -150,8 +150,8 @@ const DESKTOP = { width: 1024, height: 520 };
 const PAGE = { width: 800, height: 900 };
 const PHONE = { width: 360, height: 640 };
 
-/** All pictures. `allow` is the visitor's decision. `whole` shows the page down to its end. */
-function pictures({ http, admin }) {
+/** All screenshots. `allow` is the visitor's decision. `whole` includes the whole page height. */
+function screenshots({ http, admin }) {
   const at = (name, path = "/") => `http://${name}.example:${http}${path}`;
   const banner = (more) => ({ url: at("shop"), viewport: DESKTOP, ready: ".consentry-banner", ...more });
   const centre = (more) => ({ url: at("shop", "/.consentry/"), viewport: PAGE, ready: "main", allow: "functional,analytics", ...more });
@@ -196,8 +196,8 @@ function pictures({ http, admin }) {
   };
 }
 
-/** Takes one picture; returns its file. */
-async function take(browser, name, { url, viewport, ready, allow, headers, steps, whole, ...more }, file) {
+/** Takes one screenshot. Returns its file. */
+async function takeScreenshot(browser, name, { url, viewport, ready, allow, headers, steps, whole, ...more }, file) {
   const context = await browser.newContext({ viewport, deviceScaleFactor: 1, locale: "en-GB", timezoneId: "UTC", extraHTTPHeaders: headers, ...more });
   if (allow !== undefined) {
     const [name, value] = decision(file, allow).split(/=(.*)/s);
@@ -212,20 +212,20 @@ async function take(browser, name, { url, viewport, ready, allow, headers, steps
     scrollHeight: document.documentElement.scrollHeight,
   }));
   if (scrollWidth > viewport.width) throw new Error(`${name}: the page is ${scrollWidth} pixels wide, its window ${viewport.width}`);
-  // A picture of the window, not of the page beyond it: sticky elements stay where they belong.
+  // A screenshot of the enlarged window keeps sticky elements at their position. A full-page screenshot would move them.
   if (whole) await page.setViewportSize({ width: viewport.width, height: scrollHeight });
-  const picture = path.join(FOLDER, `${name}.png`);
-  await page.screenshot({ path: picture, animations: "disabled", caret: "hide" });
+  const screenshot = path.join(FOLDER, `${name}.png`);
+  await page.screenshot({ path: screenshot, animations: "disabled", caret: "hide" });
   await context.close();
-  return picture;
+  return screenshot;
 }
 
-/** Reduces a picture to a palette, if pngquant is installed and the loss is invisible. */
-function shrink(picture) {
+/** Compresses a screenshot with pngquant, if pngquant is installed and the loss is invisible. */
+function compress(screenshot) {
   try {
-    execFileSync("pngquant", ["--force", "--ext", ".png", "--skip-if-larger", "--strip", "--speed", "1", "--nofs", "--quality", "90-100", picture]);
+    execFileSync("pngquant", ["--force", "--ext", ".png", "--skip-if-larger", "--strip", "--speed", "1", "--nofs", "--quality", "90-100", screenshot]);
   } catch (error) {
-    // Not installed; larger; below the quality.
+    // pngquant is not installed, or the result is larger or below the quality limit.
     if (error.code !== "ENOENT" && ![98, 99].includes(error.status)) throw error;
   }
 }
@@ -238,18 +238,18 @@ const file = path.join(temporary, "consentry.toml");
 fs.writeFileSync(file, config(await startOrigin(), await closedPort()));
 const ports = await startProxy(file);
 const browser = await launch(CHROMIUM, "--hide-scrollbars", "--host-resolver-rules=MAP *.example 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND");
-console.log(`sends traffic for ${TRAFFIC_SECONDS} s, then takes the pictures`);
+console.log(`sending traffic for ${TRAFFIC_SECONDS} s before the screenshots`);
 traffic(ports.http, file);
 await new Promise((resolve) => setTimeout(resolve, TRAFFIC_SECONDS * 1000));
-for (const [name, picture] of Object.entries(pictures(ports))) {
-  const taken = await take(browser, name, picture, file);
-  shrink(taken);
-  const { size } = fs.statSync(taken);
-  console.log(`${String(size).padStart(7)} bytes  ${taken}`);
+for (const [name, options] of Object.entries(screenshots(ports))) {
+  const screenshot = await takeScreenshot(browser, name, options, file);
+  compress(screenshot);
+  const { size } = fs.statSync(screenshot);
+  console.log(`${String(size).padStart(7)} bytes  ${screenshot}`);
   if (!IN_DOCS.includes(name)) continue;
-  if (size > MAX_BYTES) throw new Error(`${taken}: more than ${MAX_BYTES} bytes`);
+  if (size > MAX_BYTES) throw new Error(`${screenshot}: more than ${MAX_BYTES} bytes`);
   fs.mkdirSync(IMAGES, { recursive: true });
-  fs.copyFileSync(taken, path.join(IMAGES, `${name}.png`));
+  fs.copyFileSync(screenshot, path.join(IMAGES, `${name}.png`));
 }
 await browser.close();
 process.exit(0);

@@ -1,23 +1,23 @@
-// Shows pages in a real Chromium for which one address is every host: `node tags.mjs CHROMIUM ADDRESS SCRIPTS URL...`.
+// Opens pages in Chromium, with every host resolved to one address: `node tags.mjs CHROMIUM ADDRESS SCRIPTS URL...`.
 import { chromium } from "playwright-core";
 import { args } from "./browser.mjs";
 
-const [executablePath, everybody, scripts, ...urls] = process.argv.slice(2);
+const [executablePath, address, scripts, ...urls] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath,
-  args: [...args, `--host-resolver-rules=MAP * ${everybody}, EXCLUDE localhost`, "--ignore-certificate-errors"],
+  args: [...args, `--host-resolver-rules=MAP * ${address}, EXCLUDE localhost`, "--ignore-certificate-errors"],
 });
-const show = async (url) => {
+const open = async (url) => {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: scripts === "true" });
   const page = await context.newPage();
   await page.goto(url, { waitUntil: "load" }).catch(() => {});
-  // What is loaded later, such as what is prefetched.
+  // Some resources, such as prefetched ones, load later.
   await page.waitForTimeout(300);
   await page.waitForLoadState("networkidle").catch(() => {});
   await context.close();
 };
 const next = async () => {
-  for (let url = urls.shift(); url; url = urls.shift()) await show(url);
+  for (let url = urls.shift(); url; url = urls.shift()) await open(url);
 };
 await Promise.all([next(), next(), next(), next()]);
 await browser.close();

@@ -1,5 +1,5 @@
-// Visits a page with a consent tool as a person does, in real Chromium: `node visit.mjs CHROMIUM URL TOOL`.
-// Prints a JSON object: for each state the names in the cookie jar. After each choice the page is loaded twice.
+// Opens a page with a consent tool in Chromium and makes choices: `node visit.mjs CHROMIUM URL TOOL`. Prints a JSON object:
+// the names in the cookie jar, for each state. The page is loaded twice after each choice.
 import { launch } from "./browser.mjs";
 
 const [executablePath, base, tool] = process.argv.slice(2);
@@ -7,14 +7,14 @@ const [executablePath, base, tool] = process.argv.slice(2);
 const click = (...selectors) => async (page) => {
   for (const selector of selectors) await page.click(selector, { timeout: 10_000 });
 };
-// Repeats a step until it has its effect.
+// Repeats a step until it has an effect.
 const repeat = async (step, hasEffect) => {
   for (let tries = 0; !(await hasEffect()); tries += 1) {
     if (tries === 40) throw new Error(`no effect: ${step}`);
     await step();
   }
 };
-// For a button that is there before it does anything.
+// For a button that has no effect until its script has run.
 const clickUntil = (button, selector, state) => async (page) => {
   let done = false;
   await repeat(async () => {
@@ -43,7 +43,7 @@ const tools = {
     custom: async (page) => {
       await click('#cc-main .cm [data-role="show"]')(page);
       const toggle = page.locator('.section__toggle[value="analytics"]');
-      // The dialog takes the focus once it is there, and the switch works from then on.
+      // The switch works only after the dialog has got the focus.
       await repeat(() => toggle.press("Space"), () => toggle.isChecked());
       await click('#cc-main .pm [data-role="save"]')(page);
     },
@@ -76,7 +76,7 @@ const tools = {
   osano: {
     accept: click(".cc-allow"),
     reject: click(".cc-deny"),
-    // A notice without a choice, closed: no answer.
+    // Closes a notice without a choice.
     custom: async (page) => {
       await page.goto("about:blank");
       await page.goto(`${base}/osano.html#info`);
@@ -86,7 +86,7 @@ const tools = {
   },
 };
 
-// Segment's dialog: an answer for each category.
+// Segment's dialog has one choice per category.
 const segment = (...allowed) => async (page) => {
   for (const category of ["functional", "marketingAndAnalytics", "advertising"]) {
     await click(`input[name="${category}"][value="${allowed.includes(category)}"]`)(page);
@@ -97,7 +97,7 @@ Object.assign(tools, {
   "react-cookie-consent": {
     accept: click("#rcc-confirm-button"),
     reject: click("#rcc-decline-button"),
-    // Visitors choose everything or nothing.
+    // The tool has no choice per category.
     custom: async () => {},
     withdraw: async (page) => {
       await page.evaluate(() => ReactCookieConsent.resetCookieConsentValue());
@@ -113,7 +113,7 @@ Object.assign(tools, {
       await segment("marketingAndAnalytics")(page);
     },
     withdraw: async (page) => {
-      // Until the list of tools is there, this has no effect.
+      // This has no effect until the list of tools is loaded.
       for (let open = false; !open;) {
         await page.evaluate(() => consentManager.openConsentManager());
         open = await page.waitForSelector('button[type="submit"]', { timeout: 500 }).then(() => true, () => false);
@@ -128,7 +128,7 @@ const jars = {};
 const choose = tools[tool];
 for (const states of [["none"], ["accept", "withdraw"], ["reject"], ["custom"]]) {
   const context = await browser.newContext();
-  // The tools' services live elsewhere; here there is nothing but the site.
+  // Only the site is reachable, not the services of the tools.
   await context.route((url) => url.origin !== new URL(base).origin, (route) => route.abort());
   const page = await context.newPage();
   await page.goto(`${base}/${tool}.html`);

@@ -1,5 +1,5 @@
-// The ways by which a page gets into a window, in real Chromium: `node ways.mjs CHROMIUM URL`. Prints a JSON object: for each way
-// which other hosts were asked for, how many banners there are, and whether the guard works.
+// Loads a page in different ways in Chromium: `node ways.mjs CHROMIUM URL`. Prints a JSON object: the contacted hosts, the
+// number of banners, and whether the guard works, for each way.
 import { launch } from "./browser.mjs";
 
 const [executablePath, base] = process.argv.slice(2);
@@ -7,14 +7,14 @@ const browser = await launch(executablePath);
 const found = {};
 const way = async (name, steps) => {
   const context = await browser.newContext();
-  const asked = [];
+  const contacted = [];
   await context.route((url) => url.origin !== base, (route) => {
-    asked.push(new URL(route.request().url()).host);
+    contacted.push(new URL(route.request().url()).host);
     return route.fulfill({ contentType: "text/javascript", body: "" });
   });
   const page = await context.newPage();
   await steps(page);
-  // What the page has asked for reaches the handler before this request, which follows it.
+  // Earlier requests of the page reach the route handler before this request.
   await page.evaluate(async () => {
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     await (await fetch("/link?last")).text();
@@ -24,10 +24,10 @@ const way = async (name, steps) => {
     return document.cookie === "_ga=1" && !document.querySelector("parsererror");
   });
   const guarded = await Promise.all(page.frames().map(works));
-  // The page reads back what it wrote, and the browser has stored nothing.
+  // The page reads its own cookie, but the browser has not stored it.
   guarded[0] &&= (await context.cookies()).length === 0;
   const banners = await page.locator(".consentry-banner").count();
-  found[name] = { asked, banners, guarded: guarded.every(Boolean), frames: guarded.length };
+  found[name] = { contacted, banners, guarded: guarded.every(Boolean), frames: guarded.length };
   await context.close();
 };
 const follow = async (page) => {

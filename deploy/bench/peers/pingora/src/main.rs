@@ -1,7 +1,7 @@
 //! Pingora with a consent filter, as a reverse proxy: `pingora-peer LISTEN UPSTREAM [ACCESS-LOG]`.
 //!
-//! It does what `policy.lua` does in nginx and Envoy: reads the consent cookie, removes request cookies, beacons and
-//! `Set-Cookie` lines whose category is not granted.
+//! The filter is the same as `policy.lua` for nginx and Envoy. It reads the consent cookie, and strips request cookies,
+//! beacons and `Set-Cookie` lines of categories that are not granted.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,9 +1,9 @@
-//! A client on a raw socket: sends bytes, and reads responses byte for byte.
+//! An HTTP/1.1 client connection on a raw socket: sends bytes, and parses responses.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A response received by the client.
 #[derive(Debug, Clone)]
@@ -39,13 +39,14 @@ impl Reply {
     }
 }
 
-pub struct Visitor {
+/// A client connection.
+pub struct RawClient {
     pub stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// The peer may have closed the connection before it read everything. Its response can still be read.
-fn unless_ended(sent: io::Result<()>) {
+fn ignore_disconnect(sent: io::Result<()>) {
     let ended =
         [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::NotConnected];
     match sent {
@@ -54,23 +55,23 @@ fn unless_ended(sent: io::Result<()>) {
     }
 }
 
-impl Visitor {
+impl RawClient {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        unless_ended(self.stream.write_all(bytes));
+        ignore_disconnect(self.stream.write_all(bytes));
     }
 
-    pub fn finish_sending(&self) {
-        unless_ended(self.stream.shutdown(Shutdown::Write));
+    pub fn shutdown_write(&self) {
+        ignore_disconnect(self.stream.shutdown(Shutdown::Write));
     }
 
-    fn more(&mut self) -> bool {
+    fn fill_buffer(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => false,
@@ -79,7 +80,7 @@ impl Visitor {
                 true
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                panic!("nothing more came; so far {:?}", String::from_utf8_lossy(&self.buffer))
+                panic!("timed out; received so far {:?}", String::from_utf8_lossy(&self.buffer))
             }
             Err(_) => false,
         }
@@ -87,7 +88,7 @@ impl Visitor {
 
     /// Waits until the proxy closes the connection, and returns the remaining bytes.
     pub fn closed(mut self) -> Vec<u8> {
-        while self.more() {}
+        while self.fill_buffer() {}
         self.buffer
     }
 
@@ -98,7 +99,7 @@ impl Visitor {
                 self.buffer.drain(..at + 2);
                 return Some(line);
             }
-            if !self.more() {
+            if !self.fill_buffer() {
                 return None;
             }
         }
@@ -106,7 +107,7 @@ impl Visitor {
 
     /// Reads exactly this many bytes, or fewer if the connection ends.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        while self.buffer.len() < count && self.more() {}
+        while self.buffer.len() < count && self.fill_buffer() {}
         let count = count.min(self.buffer.len());
         self.buffer.drain(..count).collect()
     }
@@ -152,7 +153,7 @@ impl Visitor {
             reply.body = self.bytes(length);
             reply.complete = reply.body.len() == length;
         } else {
-            while self.more() {}
+            while self.fill_buffer() {}
             reply.body = std::mem::take(&mut self.buffer);
             reply.complete = true;
         }
