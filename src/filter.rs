@@ -44,6 +44,7 @@ mod session_companion;
 mod site_filter;
 mod tracking_headers;
 mod trailers;
+mod url_identifiers;
 mod visitor_consent;
 
 pub use body::FilterBody;
@@ -60,7 +61,7 @@ pub use visitor_consent::VisitorConsent;
 pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
-pub(crate) use edits::Carrier;
+pub(crate) use edits::{Carrier, RequestCarrier};
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
 pub(crate) use request::RequestHead;
 

@@ -17,7 +17,7 @@ use super::beacon_detection::{self, Candidate};
 use super::body::FilterBody;
 use super::client_info::ClientInfo;
 use super::decision_cache::DecisionCache;
-use super::edits::Edits;
+use super::edits::{Edits, RequestEdits};
 use super::observation::ItemDecision;
 use super::report::Report;
 use super::request::{self, LocalReply, RequestContext, RequestHead};
@@ -88,7 +88,7 @@ impl PendingExchange {
         request: RequestHead<'_, F>,
         client_info: ClientInfo,
         cache: Option<&DecisionCache>,
-    ) -> Result<(Self, Edits), LocalReply> {
+    ) -> Result<(Self, RequestEdits), LocalReply> {
         if filter.has_too_many_cookies(request.fields) {
             return Err(request::too_many_cookies(filter));
         }

@@ -87,7 +87,7 @@ impl ConsentLayer {
                 Err(reply) => return Err(Box::new(into_response(&filter, *reply))),
                 Ok(pending) => pending,
             };
-        edits.apply(request.headers_mut());
+        edits.apply(request);
         if self.extensions {
             let consent = VisitorConsent::new(filter, pending.consent());
             request.extensions_mut().insert(consent);
