@@ -244,7 +244,7 @@ mod tests {
     use std::sync::Arc;
 
     fn rule(name: &str, tier: RulePriority, category: Category) -> ParameterRule {
-        let name = Some(Pattern::new(name).expect("a valid pattern")).filter(|_| name != "*");
+        let name = (name != "*").then(|| Pattern::new(name).expect("a valid pattern"));
         ParameterRule::new(name, tier, Entry::new(category))
     }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::client_info::ClientUri;
 use crate::http::{Change, FieldSection, Fields, QueryEdit, Request};
 
 /// Edits of a field section, in the order of application.
@@ -148,6 +149,7 @@ impl<B> RequestCarrier for http::Request<B> {
 
     fn edit_query(&mut self, edit: &QueryEdit) {
         *self.uri_mut() = edit.uri(self.uri());
+        ClientUri::edit_query(self.extensions_mut(), edit);
     }
 }
 

@@ -169,6 +169,7 @@ mod tests {
     use crate::consent::{Category, CategorySet, Consent};
     use crate::http::FieldSection;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     fn site(toml: &str) -> Filter {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
@@ -393,7 +394,9 @@ mod tests {
             fewer in any::<u8>(),
             more in any::<u8>(),
         ) {
-            let site = site("[[parameter]]\nname = 'necessary'\ncategory = 'necessary'");
+            static SITE: LazyLock<Filter> = LazyLock::new(|| {
+                site("[[parameter]]\nname = 'necessary'\ncategory = 'necessary'")
+            });
             let sent = format!("/p?{}", parameters.join("&"));
             let categories =
                 [Category::FUNCTIONAL, Category::ANALYTICS, Category::TARGETING, Category::SOCIAL];
@@ -402,7 +405,7 @@ mod tests {
                 granted.filter(|(at, _)| bits >> at & 1 == 1).map(|(_, granted)| *granted).collect()
             };
             let left = |bits| {
-                let target = outcome(&site, set(bits), &Method::GET, &sent, PAGE).target;
+                let target = outcome(&SITE, set(bits), &Method::GET, &sent, PAGE).target;
                 let query = target.strip_prefix("/p").expect("the path").trim_start_matches('?');
                 query.split('&').map(str::to_owned).collect::<Vec<_>>()
             };
