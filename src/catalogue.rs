@@ -16,6 +16,7 @@ mod lists;
 mod matcher;
 mod name_kind;
 pub mod names;
+mod parameter_lookup;
 mod pattern;
 mod prefix_tree;
 mod presumed_list;

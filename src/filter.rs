@@ -38,6 +38,7 @@ mod reload;
 mod report;
 mod reporting;
 mod request;
+mod request_head;
 mod response;
 mod service;
 mod session_companion;
@@ -63,7 +64,7 @@ pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::{Carrier, RequestCarrier};
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
-pub(crate) use request::RequestHead;
+pub(crate) use request_head::RequestHead;
 
 #[cfg(test)]
 mod bound_tests;

@@ -1,9 +1,9 @@
 //! Query parameters in filter lists: lines with `$removeparam`, the syntax of AdGuard and uBlock
 //! Origin.
 //!
-//! A line names one parameter and the URLs that it applies to: all, a host with its subdomains
-//! (`||shop.example^`), or the beginning of a path (`||shop.example/shop/*`). Exceptions begin with
-//! `@@`. Lines apply to page loads only, as in AdGuard. Lines with a regular expression, a negated
+//! A line names one parameter. It applies to all URLs, to a host with its subdomains
+//! (`||shop.example^`), or to the beginning of a path (`||shop.example/shop/*`). Exceptions begin
+//! with `@@`. Lines apply to page loads only, as in AdGuard. Lines with a regular expression, a negated
 //! name or other conditions have no effect.
 
 use std::collections::HashMap;

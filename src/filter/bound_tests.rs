@@ -14,7 +14,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::cookie_deletion::PageLoadDeletions;
 use super::observation::ItemDecision;
-use super::request::{RequestContext, RequestHead, filter as filter_request};
+use super::request::{RequestContext, filter as filter_request};
+use super::request_head::RequestHead;
 use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};

@@ -21,6 +21,7 @@ use super::edits::{Edits, RequestEdits};
 use super::observation::ItemDecision;
 use super::presumed;
 use super::report::Report;
+use super::request_head::RequestHead;
 use super::site_filter::Filter;
 use super::tracking_headers;
 use super::url_identifiers::{self, TargetDecision};
@@ -80,17 +81,6 @@ impl RequestContext {
     pub(super) fn granted(&self) -> CategorySet {
         self.report.consent.granted
     }
-}
-
-/// The head of a request as sent by its client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestHead<'a, F> {
-    pub(crate) method: &'a Method,
-    /// Path and query, with or without authority.
-    pub(crate) uri: &'a Uri,
-    /// The requested host, without port. `None` if it is invalid.
-    pub(crate) host: Option<&'a str>,
-    pub(crate) fields: &'a F,
 }
 
 /// A local reply to a request that is not forwarded.

@@ -12,7 +12,7 @@ use http::{Method, Response, StatusCode, Uri};
 use super::edits::Edits;
 use super::observation::ItemDecision;
 use super::report::Report;
-use super::request::RequestHead;
+use super::request_head::RequestHead;
 use super::site_filter::Filter;
 use crate::catalogue::{ParameterRule, UrlQuery};
 use crate::config::settings::UrlIdentifiers;
@@ -100,7 +100,6 @@ impl Parameters<'_> {
     /// Removes the parameters without consent from `Referer`. The page of the referrer may be
     /// another site's; its URL is treated alike.
     fn strip_referer<F: Fields>(&mut self, request: &RequestHead<'_, F>, edits: &mut Edits) {
-        let mut changed = false;
         let mut change = |line: &[u8]| -> Option<Vec<u8>> {
             let (url, query) = split_query(std::str::from_utf8(line).ok()?)?;
             let path = url.split_once("://").map_or(url, |(_, rest)| {
@@ -109,18 +108,17 @@ impl Parameters<'_> {
             let url = UrlQuery::new(request.host, path, query, true);
             Some(self.without_consent(query, &url)?.apply(line))
         };
-        let changes: Vec<Change> = request
-            .fields
-            .values(&REFERER)
-            .map(|line| match change(line) {
-                Some(value) => {
-                    changed = true;
-                    Change::Set(value.into())
-                }
-                None => Change::Keep,
-            })
-            .collect();
-        if changed && self.filter.enforces() {
+        // An empty vector does not allocate.
+        let mut changes = Vec::new();
+        for (index, line) in request.fields.values(&REFERER).enumerate() {
+            if let Some(value) = change(line) {
+                changes.resize_with(index, || Change::Keep);
+                changes.push(Change::Set(value.into()));
+            } else if !changes.is_empty() {
+                changes.push(Change::Keep);
+            }
+        }
+        if !changes.is_empty() && self.filter.enforces() {
             edits.each(REFERER, changes);
         }
     }
@@ -145,8 +143,8 @@ fn comes_from_elsewhere(fields: &impl Fields, host: Option<&str>) -> bool {
     }
 }
 
-/// The URL without the parameters, relative to the requested one: a proxy in front may serve the
-/// site below another path, and a path that begins with `//` would name another host.
+/// The URL without the parameters, relative to the requested one. A proxy in front may serve the
+/// site below another path. An absolute path that begins with `//` would name another host.
 fn location(uri: &Uri, edit: &QueryEdit) -> Option<HeaderValue> {
     let edited = edit.uri(uri);
     let (_, last_segment) = edited.path().rsplit_once('/')?;
