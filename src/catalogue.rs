@@ -23,6 +23,7 @@ mod presumed_list;
 mod presumption;
 mod purpose;
 mod query_parameter;
+#[cfg_attr(not(feature = "filter-lists"), allow(dead_code, reason = "no list is compiled"))]
 mod removeparam;
 mod requires;
 mod rule;
