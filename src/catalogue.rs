@@ -1,4 +1,4 @@
-//! Cookie catalogue: maps cookie names, beacon paths and hosts to rules, compiled once.
+//! Cookie catalogue: maps cookie names, beacon paths, hosts and query parameters to rules, compiled once.
 //!
 //! Free of side effects. `config` collects the rules; `policy` applies the matching rule to the
 //! visitor's consent.
@@ -16,15 +16,19 @@ mod lists;
 mod matcher;
 mod name_kind;
 pub mod names;
+mod parameter_lookup;
 mod pattern;
 mod prefix_tree;
 mod presumed_list;
 mod presumption;
 mod purpose;
 mod query_parameter;
+#[cfg_attr(not(feature = "filter-lists"), allow(dead_code, reason = "no list is compiled"))]
+mod removeparam;
 mod requires;
 mod rule;
 mod suggestion;
+mod url_parameters;
 
 pub use beacon::{BeaconProbe, BeaconRule, FieldLookup};
 pub(crate) use beacon_path::normalised as normalised_path;
@@ -33,7 +37,7 @@ pub use consent_records::is_consent_record;
 pub use generalize::{generalize_counters, generalize_name};
 pub use hosts::HostRule;
 pub use lifetime::{CookieLifetime, LifetimeUnit};
-pub use lists::{FilterLists, ListError};
+pub use lists::{FilterLists, ListError, ListLines};
 pub(crate) use matcher::{Matcher, Weight};
 pub use pattern::{Pattern, PatternError};
 pub use presumed_list::{LIST_COOKIE, list_lines};
@@ -45,12 +49,14 @@ pub(crate) use query_parameter::form_decoded;
 pub use requires::{Companion, CookieContext, Requires, SetCookieLines};
 pub use rule::{CookieRule, Entry, RulePriority, RuleScope};
 pub use suggestion::{Evidence, SessionCompanion, Suggestion, suggest};
+pub use url_parameters::{ParameterRule, UrlQuery};
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::cookie::{SetCookie, without_prefix};
 use hosts::Hosts;
+use url_parameters::ParameterRules;
 
 /// A compiled rule set. The cost of a lookup does not depend on the number of rules.
 #[derive(Debug, Default)]
@@ -58,6 +64,7 @@ pub struct RuleSet {
     cookies: Matcher<CookieRule>,
     beacons: Matcher<BeaconRule>,
     hosts: Hosts,
+    parameters: ParameterRules,
 }
 
 impl RuleSet {
@@ -91,7 +98,13 @@ impl RuleSet {
             cookies: Matcher::compile((others.cookies.len()..).zip(cookies).map(cookie)),
             beacons: Matcher::compile((others.beacons.len()..).zip(beacons).map(beacon)),
             hosts: Hosts::compile(hosts),
+            parameters: ParameterRules::default(),
         }
+    }
+
+    /// Adds rules for query parameters.
+    pub fn with_parameters(self, rules: impl IntoIterator<Item = ParameterRule>) -> Self {
+        Self { parameters: ParameterRules::compile(0, rules), ..self }
     }
 }
 
@@ -135,13 +148,27 @@ impl Catalogue {
         Hosts::find(self.sets().map(|set| &set.hosts), host).or_else(listed)
     }
 
-    /// Adds filter lists for beacons.
+    /// Adds filter lists for beacons and query parameters.
     pub fn with_lists(mut self, lists: Option<FilterLists>) -> Self {
         self.lists = lists;
+        self.number_lists();
+        self
+    }
+
+    /// Adds the site's own rules for query parameters.
+    pub fn with_parameters(mut self, rules: impl IntoIterator<Item = ParameterRule>) -> Self {
+        self.own.parameters = ParameterRules::compile(self.shared.parameters.len(), rules);
+        self.number_lists();
+        self
+    }
+
+    /// Numbers the rules of filter lists after all others.
+    fn number_lists(&mut self) {
+        let parameters = self.named_parameters();
         if let Some(lists) = &mut self.lists {
             lists.number(self.shared.beacons.len() + self.own.beacons.len());
+            lists.number_parameters(parameters);
         }
-        self
     }
 
     /// The rule for a cookie name (raw bytes), as if the cookie were sent alone. `None` for an

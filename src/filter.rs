@@ -29,6 +29,7 @@ mod deletion_plan;
 mod edits;
 mod exchange;
 mod fields;
+mod filtered_head;
 mod inventory;
 #[cfg(feature = "ext-proc")]
 mod local_reply;
@@ -44,6 +45,7 @@ mod session_companion;
 mod site_filter;
 mod tracking_headers;
 mod trailers;
+mod url_identifiers;
 mod visitor_consent;
 
 pub use body::FilterBody;
@@ -60,9 +62,9 @@ pub use visitor_consent::VisitorConsent;
 pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
-pub(crate) use edits::Carrier;
+pub(crate) use edits::{Carrier, RequestCarrier};
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
-pub(crate) use request::FilteredHead;
+pub(crate) use filtered_head::FilteredHead;
 
 #[cfg(test)]
 mod bound_tests;

@@ -1,5 +1,5 @@
 //! HTTP syntax without I/O: message heads, framing, hosts, request targets, forwarding fields,
-//! `Via`, authentication schemes, lists, parameters, links, `Cache-Control`, Fetch Metadata and
+//! `Via`, authentication schemes, lists, parameters, queries, links, `Cache-Control`, Fetch Metadata and
 //! dates.
 //!
 //! The lowest module. Decisions before the site lookup are made here, on bytes and header maps.
@@ -22,6 +22,7 @@ mod host;
 mod links;
 mod message;
 mod parameters;
+mod query;
 mod target;
 mod via;
 
@@ -46,5 +47,6 @@ pub(crate) use host::{
 pub(crate) use links::{links, split_link, split_refresh};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use parameters::{parameter, split_value, without_parameters};
+pub(crate) use query::{QueryEdit, query_parameters, split_query};
 pub(crate) use target::{RequestTarget, TargetError};
 pub(crate) use via::Via;

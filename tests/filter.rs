@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
 use consentry::cookie::SetCookie;
-use consentry::filter::{ConsentLayer, DecisionCache, Filter, VisitorConsent};
+use consentry::filter::{ClientUri, ConsentLayer, DecisionCache, Filter, VisitorConsent};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -391,6 +391,40 @@ fn the_report_describes_the_changes_to_a_library_user() {
     assert_eq!(seen.iter().filter(|seen| seen.rule.is_none()).count(), 1);
     let body = response.into_body().collect().now_or_never().unwrap().unwrap();
     assert_eq!(body.to_bytes(), "page");
+}
+
+#[test]
+fn the_application_sees_no_url_identifier_without_consent() {
+    let of = |cookie: &str, uri: &'static str| {
+        let seen = Arc::new(Mutex::new(None));
+        let seen_by_origin = Arc::clone(&seen);
+        let origin = service_fn(move |request: Request<()>| {
+            let kept = request.extensions().get().map(|ClientUri(uri)| uri.to_string());
+            let referer = request.headers()["referer"].to_str().unwrap().to_owned();
+            *seen_by_origin.lock().unwrap() = Some((request.uri().to_string(), kept, referer));
+            ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        });
+        let request = Request::builder()
+            .uri(uri)
+            .header("cookie", cookie)
+            .header("referer", "https://shop.example/?gclid=7")
+            // The application is mounted below another path.
+            .extension(ClientUri(format!("/shop{uri}").parse().unwrap()))
+            .body(())
+            .unwrap();
+        let layer = ConsentLayer::new(Arc::clone(&ENFORCING));
+        let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
+        let stripped = response.body().report().parameters_stripped.total();
+        (seen.lock().unwrap().take().unwrap(), stripped)
+    };
+    let texts = |uri: &str, kept: &str, referer: &str| {
+        (uri.to_owned(), Some(kept.to_owned()), referer.to_owned())
+    };
+    let stripped = texts("/a?b=c", "/shop/a?b=c", "https://shop.example/");
+    assert_eq!(of("", "/a?fbclid=1&b=c"), (stripped, 2));
+    let granted = consent(0b0100);
+    let kept = texts("/a?fbclid=1&b=c", "/shop/a?fbclid=1&b=c", "https://shop.example/?gclid=7");
+    assert_eq!(of(&granted, "/a?fbclid=1&b=c"), (kept, 0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let last = text.lines().last().unwrap_or_default().to_owned();
-    let _ = FilterLists::rules_in(&text);
+    let _ = FilterLists::lines_in(&text);
     let Ok(lists) = FilterLists::compile(vec![text], Category::ANALYTICS) else { return };
     let catalogue = Catalogue::compile([], []).with_lists(Some(lists));
     for url in ["https://tracker.example/collect?v=1".to_owned(), format!("https://tracker.example/{last}")] {

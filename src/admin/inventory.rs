@@ -35,7 +35,15 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         })
         .collect();
     let cookies = list(inventory.cookies(catalogue));
-    json!({ "cookies": cookies, "beacons": beacons, "held_back": blocked })
+    let parameters = inventory.parameters(catalogue);
+    let parameters: Vec<Value> =
+        parameters.iter().map(|item| parameter_json(item, categories)).collect();
+    json!({
+        "cookies": cookies,
+        "beacons": beacons,
+        "held_back": blocked,
+        "url_parameters": parameters,
+    })
 }
 
 /// An entry that the guard blocked in pages.
@@ -70,6 +78,18 @@ fn blocked_json(
     json
 }
 
+/// A query parameter with a rule.
+fn parameter_json(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let mut json = item_json(item, categories);
+    if let Some(fields) = json.as_object_mut() {
+        // Only visitors send parameters.
+        for key in ["attributes", "set", "set_together", "presumed", "from"] {
+            fields.remove(key);
+        }
+    }
+    json
+}
+
 /// The suggested category of a cookie without a rule, and the reason.
 fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let attributes = item.attributes.as_ref();
@@ -96,6 +116,7 @@ fn item_json(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let (entry, rule) = match item.rule {
         Some(Rule::Cookie(rule)) => (Some(&rule.entry), Some(rule.pattern.as_str())),
         Some(Rule::Beacon(rule)) => (Some(&rule.entry), Some(rule.path.as_str())),
+        Some(Rule::Parameter(rule)) => (Some(&rule.entry), Some(rule.name())),
         None => (None, None),
     };
     fields.insert("category".to_owned(), json!(entry.map(|entry| categories.name(entry.category))));

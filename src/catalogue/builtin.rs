@@ -22,5 +22,6 @@ pub const FILES: &[(&str, &str)] = embedded![
     "sessions.toml",
     "sign_in.toml",
     "social.toml",
+    "url_parameters.toml",
     "vendors.toml",
 ];

@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::beacon::{BeaconProbe, BeaconRule};
 use super::beacon_path::normalised;
 use super::pattern::Pattern;
+#[cfg(feature = "filter-lists")]
+use super::removeparam;
+use super::removeparam::ListedParameters;
 use super::rule::{Entry, RulePriority};
 use crate::consent::Category;
 
@@ -30,6 +33,18 @@ pub struct FilterLists {
     engine: Arc<adblock::Engine>,
     /// The rule of every request that the lists match.
     rule: BeaconRule,
+    parameters: ListedParameters,
+}
+
+/// The number of lines in a filter list, without comments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListLines {
+    /// Lines that match requests.
+    pub requests: usize,
+    /// Lines that remove query parameters, and their exceptions.
+    pub parameters: usize,
+    /// Lines without effect, such as rules for the look of pages.
+    pub without_effect: usize,
 }
 
 impl std::fmt::Debug for FilterLists {
@@ -65,40 +80,59 @@ impl FilterLists {
         };
         #[cfg(feature = "filter-lists")]
         {
+            let parameters = ListedParameters::compile(texts.iter().map(String::as_str), category)
+                .ok_or(ListError::NoRules)?;
             let mut set = adblock::FilterSet::new(false);
             for text in texts {
-                set.add_filter_list(text, options());
+                let lines = text.lines().filter(|line| removeparam::parse(line).is_none());
+                set.add_filter_list(lines.collect::<Vec<_>>().join("\n"), options());
             }
-            Ok(Self { engine: Arc::new(adblock::Engine::new_with_filter_set(set)), rule })
+            let engine = Arc::new(adblock::Engine::new_with_filter_set(set));
+            Ok(Self { engine, rule, parameters })
         }
         #[cfg(not(feature = "filter-lists"))]
         Err(ListError::Unsupported)
     }
 
-    /// The number of network rules in a text.
+    /// Counts the lines of a text by their effect.
     ///
     /// # Errors
-    /// If there are none, or if the build has no filter lists.
+    /// If no line has an effect, or if the build has no filter lists.
     #[cfg_attr(not(feature = "filter-lists"), expect(unused_variables, reason = "nothing is read"))]
-    pub fn rules_in(text: &str) -> Result<usize, ListError> {
+    pub fn lines_in(text: &str) -> Result<ListLines, ListError> {
         #[cfg(feature = "filter-lists")]
         {
-            use adblock::lists::{ParsedLine, parse_filter};
-            let is_rule = |line: &&str| {
-                matches!(parse_filter(line, false, options()), Ok(ParsedLine::Network(_)))
-            };
             // Nearly any line is valid in this syntax, so an HTML error page would be accepted as a
             // list.
             if text.trim_start().starts_with('<') {
                 return Err(ListError::NoRules);
             }
-            match text.lines().filter(is_rule).count() {
+            let mut lines = ListLines::default();
+            for line in text.lines().map(str::trim).filter(|line| !is_comment(line)) {
+                let count = match removeparam::parse(line) {
+                    Some(Some(_)) => &mut lines.parameters,
+                    None if matches_requests(line) => &mut lines.requests,
+                    Some(None) | None => &mut lines.without_effect,
+                };
+                *count += 1;
+            }
+            match lines.requests + lines.parameters {
                 0 => Err(ListError::NoRules),
-                count => Ok(count),
+                _ => Ok(lines),
             }
         }
         #[cfg(not(feature = "filter-lists"))]
         Err(ListError::Unsupported)
+    }
+
+    /// Query parameters that the lists remove.
+    pub(super) fn parameters(&self) -> &ListedParameters {
+        &self.parameters
+    }
+
+    /// Sets the number of the parameter rule in the catalogue.
+    pub(super) fn number_parameters(&mut self, number: usize) {
+        self.parameters.number(number);
     }
 
     /// Sets the number of the rule in the catalogue.
@@ -171,6 +205,23 @@ impl FilterLists {
     }
 }
 
+/// Whether a line is empty, a comment or the title of a list.
+#[cfg(feature = "filter-lists")]
+fn is_comment(line: &str) -> bool {
+    line.is_empty() || line.starts_with(['!', '[']) || line == "#" || line.starts_with("# ")
+}
+
+/// Whether a line blocks requests, or is an exception. Other lines change how a page looks, or
+/// fields of its response.
+#[cfg(feature = "filter-lists")]
+fn matches_requests(line: &str) -> bool {
+    use adblock::lists::{ParsedLine, parse_filter};
+    match parse_filter(line, false, options()) {
+        Ok(ParsedLine::Network(rule)) => !rule.is_csp() && !rule.is_generic_hide(),
+        _ => false,
+    }
+}
+
 #[cfg(feature = "filter-lists")]
 fn options() -> adblock::lists::ParseOptions {
     adblock::lists::ParseOptions {
@@ -188,8 +239,9 @@ mod tests {
     #[test]
     fn filter_lists_match_by_path_type_and_party_and_honour_exceptions() {
         let text = "! Title: mine\n/piwik.php?\n/stats.js$script\n||tracker.example^$third-party\n@@/piwik.php?ok=\nshop.example##.ad\n";
-        assert_eq!(FilterLists::rules_in(text), Ok(4));
-        assert_eq!(FilterLists::rules_in("<!doctype html>"), Err(ListError::NoRules));
+        let lines = ListLines { requests: 4, parameters: 0, without_effect: 1 };
+        assert_eq!(FilterLists::lines_in(text), Ok(lines));
+        assert_eq!(FilterLists::lines_in("<!doctype html>"), Err(ListError::NoRules));
         let lists =
             FilterLists::compile(vec![text.to_owned()], Category::ANALYTICS).expect("built in");
         let known = |path: &str, dest: Option<&'static str>| {
@@ -212,5 +264,18 @@ mod tests {
         assert!(known("/%70iwik%2Ephp?idsite=1", Some("image")), "an escaped path");
         assert!(known("/stats.js", Some("script")) && !known("/stats.js", Some("image")));
         assert!(!known("/cart", Some("empty")), "the site's own host is no third party");
+    }
+
+    #[test]
+    fn lines_are_counted_by_their_effect() {
+        let text = "[Adblock Plus 2.0]\n! comment\n\n# comment\n/piwik.php?\n@@/piwik.php?ok=\n\
+                    $removeparam=fbclid\n@@||shop.example^$removeparam=fbclid\n\
+                    $removeparam=/^utm_/\n##.ad\nshop.example#@#.ad\nshop.example##+js(nowebrtc)\n\
+                    ||shop.example^$csp=script-src 'none'\n@@||shop.example^$generichide\n";
+        let lines = ListLines { requests: 2, parameters: 2, without_effect: 6 };
+        assert_eq!(FilterLists::lines_in(text), Ok(lines));
+        assert_eq!(FilterLists::lines_in("##.ad\n"), Err(ListError::NoRules));
+        let only_parameters = FilterLists::lines_in("$removeparam=fbclid\n");
+        assert_eq!(only_parameters.map(|lines| lines.parameters), Ok(1));
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::error::CliError;
-use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig};
+use crate::catalogue::ListLines;
+use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig, UrlIdentifiers};
 use crate::config::{self, Overrides};
 use crate::consent::ConsentReader;
 use crate::consent::sources::{AUTO, GrantLifetime};
@@ -94,6 +95,14 @@ fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
             "receipts {store}, kept for {days} days; spooled in {spool} while it is down"
         )?;
     }
+    for list in &config.filter_lists {
+        let ListLines { requests, parameters, without_effect } = list.lines;
+        writeln!(
+            out,
+            "filter list {}: {requests} lines for requests, {parameters} for URL parameters, {without_effect} without effect",
+            list.file
+        )?;
+    }
     config.sites.iter().try_for_each(|site| write_site(site, out))
 }
 
@@ -141,7 +150,17 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "  unclassified  {unclassified}")?;
     let (cookies, beacons) = (catalogue.cookie_rules(), catalogue.beacon_paths());
-    writeln!(out, "  rules         {cookies} cookies, {beacons} beacon paths")?;
+    let parameters = catalogue.named_parameters();
+    writeln!(
+        out,
+        "  rules         {cookies} cookies, {beacons} beacon paths, {parameters} URL parameters"
+    )?;
+    let identifiers = match filter.url_identifiers {
+        UrlIdentifiers::Strip => "stripped from requests",
+        UrlIdentifiers::Redirect => "page loads redirected to the URL without them",
+        UrlIdentifiers::Off => "forwarded",
+    };
+    writeln!(out, "  identifiers   without consent in URLs: {identifiers}")?;
     let banner = if site.page.banner.is_some() { "with a banner" } else { "without a banner" };
     let guard = if site.page.guard { ", guarded" } else { "" };
     let (prefix, language) = (&site.centre.prefix, site.centre.locales.default_tag());

@@ -1,4 +1,4 @@
-//! `classify`: looks up the category of cookies.
+//! `classify`: looks up the category of cookies and query parameters.
 
 use std::io::{self, BufWriter, Write};
 
@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::args::{LookupArgs, lines};
 use super::error::CliError;
-use crate::catalogue::{PurposeKind, Requires};
+use crate::catalogue::{ParameterRule, PurposeKind, Requires, UrlQuery};
 use crate::config::settings::FilterSettings;
 
-/// Look up cookie categories
+/// Look up the categories of cookies or query parameters
 ///
-/// Prints one line per cookie: name, category, vendor and matching rule, separated by tabs.
+/// Prints one line per name: name, category, vendor and matching rule, separated by tabs.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClassifyArgs {
     #[command(flatten)]
@@ -19,7 +19,10 @@ pub(super) struct ClassifyArgs {
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-    /// Cookie names; default: one per line from standard input
+    /// Look up query parameters instead of cookies, as in the page load of `/`; `NAME=VALUE` includes a value
+    #[arg(long)]
+    parameter: bool,
+    /// Names; default: one per line from standard input
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
@@ -44,7 +47,11 @@ impl ClassifyArgs {
         let Some(site) = config.sites.first() else { return Ok(()) };
         let mut out = BufWriter::new(io::stdout().lock());
         for name in lines(self.names) {
-            write(&site.filter, &name?, self.json, &mut out)?;
+            let name = name?;
+            match self.parameter {
+                true => write_parameter(&site.filter, &name, self.json, &mut out)?,
+                false => write(&site.filter, &name, self.json, &mut out)?,
+            }
         }
         Ok(out.flush()?)
     }
@@ -69,8 +76,38 @@ fn write(
         lifetime: entry.and_then(|entry| entry.lifetime.as_deref()),
         requires: rule.and_then(|rule| rule.requires.as_deref()),
     };
+    print(&classified, json, out)
+}
+
+/// Prints the rule of a query parameter.
+fn write_parameter(
+    settings: &FilterSettings,
+    name: &[u8],
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let text = String::from_utf8_lossy(name);
+    // A parameter without a value has no rule.
+    let query = if text.contains('=') { text.to_string() } else { format!("{text}=1") };
+    let url = UrlQuery::new(None, "/", &query, true);
+    let rule = settings.policy.catalogue.url_parameter(&query, &url);
+    let entry = rule.map(|rule| &rule.entry);
+    let classified = Classified {
+        name: text.split('=').next().unwrap_or_default(),
+        category: entry.map(|entry| settings.reader.categories.name(entry.category)),
+        vendor: entry.and_then(|entry| entry.vendor.as_deref()),
+        rule: rule.map(ParameterRule::name),
+        kind: None,
+        purpose: None,
+        lifetime: None,
+        requires: None,
+    };
+    print(&classified, json, out)
+}
+
+fn print(classified: &Classified<'_>, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
-        serde_json::to_writer(&mut *out, &classified)?;
+        serde_json::to_writer(&mut *out, classified)?;
         return writeln!(out);
     }
     let Classified { name, category, vendor, rule, .. } = classified;

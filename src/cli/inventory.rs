@@ -1,4 +1,4 @@
-//! `inventory`: lists the cookies and beacons seen by a running proxy.
+//! `inventory`: lists the cookies, beacons and URL parameters seen by a running proxy.
 
 use std::io::{self, BufWriter, Write};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::admin_client::AdminSites;
 use super::error::CliError;
 
-/// List cookies and beacons seen by a running proxy
+/// List cookies, beacons and URL parameters seen by a running proxy
 #[derive(Debug, clap::Args)]
 pub(super) struct InventoryArgs {
     #[command(flatten)]
@@ -21,6 +21,8 @@ const COLUMNS: [&str; 9] =
     ["NAME", "CATEGORY", "VENDOR", "FROM", "SET", "SENT", "STRIPPED", "LAST SEEN", "ATTRIBUTES"];
 
 const HELD_BACK: [&str; 6] = ["NAME", "CATEGORY", "VENDOR", "KIND", "TIMES", "LAST SEEN"];
+
+const URL_PARAMETERS: [&str; 6] = ["NAME", "CATEGORY", "VENDOR", "SENT", "STRIPPED", "LAST SEEN"];
 
 impl InventoryArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
@@ -49,6 +51,14 @@ impl InventoryArgs {
                     &held_back.iter().map(held_back_row).collect::<Vec<_>>(),
                     &mut out,
                 )?;
+                writeln!(out)?;
+            }
+            let parameters =
+                seen["url_parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if !parameters.is_empty() {
+                writeln!(out, "site {name}: {} URL parameters", parameters.len())?;
+                let rows: Vec<[String; 6]> = parameters.iter().map(parameter_row).collect();
+                table(URL_PARAMETERS, &rows, &mut out)?;
                 writeln!(out)?;
             }
         }
@@ -104,6 +114,11 @@ pub(super) fn attributes(of: &Value) -> String {
         Some(seconds) => words.push(format!("{seconds} s")),
     }
     words.join(" ")
+}
+
+fn parameter_row(item: &Value) -> [String; 6] {
+    let [name, category, vendor, _, _, sent, stripped, last_seen, _] = row(item);
+    [name, category, vendor, sent, stripped, last_seen]
 }
 
 fn held_back_row(item: &Value) -> [String; 6] {

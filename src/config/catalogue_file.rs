@@ -1,5 +1,5 @@
-//! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]` and
-//! `[[host]]` tables.
+//! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]`,
+//! `[[host]]` and `[[parameter]]` tables.
 
 use std::sync::Arc;
 
@@ -7,18 +7,24 @@ use http::Method;
 use http::header::HeaderName;
 
 use super::document::{Ctx, nearest, read};
-use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
+use super::raw::{
+    OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawParameter, RawPurpose, RawRequires,
+};
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
-    RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, ParameterRule, Pattern, QueryParameter,
+    Requires, RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
 };
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
 
-/// The cookies, beacons and hosts of one table.
-pub(super) type RawRules =
-    (Vec<Spanned<RawCookie>>, Vec<Spanned<RawBeacon>>, Vec<Spanned<RawHost>>);
+/// The rules of one table.
+pub(super) struct RawRules {
+    pub(super) cookies: Vec<Spanned<RawCookie>>,
+    pub(super) beacons: Vec<Spanned<RawBeacon>>,
+    pub(super) hosts: Vec<Spanned<RawHost>>,
+    pub(super) parameters: Vec<Spanned<RawParameter>>,
+}
 
 /// The rules of one or more files.
 #[derive(Debug, Default, Clone)]
@@ -26,19 +32,22 @@ pub(super) struct Rules {
     pub(super) cookies: Vec<CookieRule>,
     pub(super) beacons: Vec<BeaconRule>,
     pub(super) hosts: Vec<HostRule>,
+    pub(super) parameters: Vec<ParameterRule>,
 }
 
 impl Rules {
     /// Compiles the rules for all sites.
     pub(super) fn compile(&self) -> RuleSet {
-        let Self { cookies, beacons, hosts } = self.clone();
-        RuleSet::compile(cookies, beacons, hosts)
+        let Self { cookies, beacons, hosts, parameters } = self.clone();
+        RuleSet::compile(cookies, beacons, hosts).with_parameters(parameters)
     }
 
     /// The TCF vendor ids in the rules, with duplicates.
     pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = (u16, Category)> {
         let cookies = self.cookies.iter().map(|rule| &rule.entry);
-        let entries = cookies.chain(self.beacons.iter().map(|rule| &rule.entry));
+        let entries = cookies
+            .chain(self.beacons.iter().map(|rule| &rule.entry))
+            .chain(self.parameters.iter().map(|rule| &rule.entry));
         entries.filter_map(|entry| Some((entry.tcf_vendor?, entry.category)))
     }
 
@@ -59,7 +68,13 @@ impl Rules {
         categories: &Categories,
     ) {
         let (mut document, raw) = read::<RawCatalogue>(file, text);
-        self.add(&mut document, (raw.cookie, raw.beacon, raw.host), tier, categories);
+        let rules = RawRules {
+            cookies: raw.cookie,
+            beacons: raw.beacon,
+            hosts: raw.host,
+            parameters: raw.parameter,
+        };
+        self.add(&mut document, rules, tier, categories);
         report.problems.append(&mut document.problems);
     }
 
@@ -67,10 +82,14 @@ impl Rules {
     pub(super) fn add(
         &mut self,
         document: Ctx,
-        (cookies, beacons, hosts): RawRules,
+        RawRules { cookies, beacons, hosts, parameters }: RawRules,
         tier: RulePriority,
         categories: &Categories,
     ) {
+        let parameters = parameters.iter();
+        let parameters =
+            parameters.filter_map(|rule| url_parameter(document, rule, tier, categories));
+        self.parameters.extend(parameters);
         for rule in cookies {
             let raw = rule.get_ref();
             let category = category(document, &rule, &raw.category, categories);
@@ -145,6 +164,67 @@ impl Rules {
             }
         }
     }
+}
+
+/// Parses a rule for a query parameter.
+fn url_parameter(
+    document: Ctx,
+    rule: &Spanned<RawParameter>,
+    tier: RulePriority,
+    categories: &Categories,
+) -> Option<ParameterRule> {
+    let raw = rule.get_ref();
+    let category = category(document, rule, &raw.category, categories);
+    let typed = required(document, rule, "name", &raw.name, "name = \"fbclid\"");
+    let keeps_all = typed.is_some_and(|name| name.get_ref() == "*");
+    let name = typed.filter(|_| !keeps_all).map(|name| pattern(document, name, Pattern::new));
+    let value = raw.value.as_ref().map(|value| pattern(document, value, Pattern::new));
+    let paths = paths(document, &raw.path);
+    let query = queries(document, &raw.query);
+    let category = category?;
+    if keeps_all {
+        let typed = typed?;
+        let unconditional = raw.path.is_none() && raw.query.is_none();
+        if category != Category::NECESSARY || unconditional {
+            let message = "`*` needs the category `necessary`, and `path` or `query`";
+            document.wrong(typed, message, Some("url_identifiers = \"off\" keeps every parameter"));
+            return None;
+        }
+        if raw.value.is_some() {
+            document.wrong(typed, "`*` cannot have a `value`", None);
+            return None;
+        }
+    }
+    let entry =
+        Entry { vendor: shared(&raw.vendor), tcf_vendor: raw.tcf_vendor, ..Entry::new(category) };
+    // A missing or invalid condition would make the rule match more.
+    let is_valid = typed.is_some()
+        && !matches!(name, Some(None))
+        && !matches!(value, Some(None))
+        && raw.path.is_some() != paths.is_empty();
+    is_valid.then(|| ParameterRule {
+        ignore_case: raw.ignore_case,
+        value: value.flatten(),
+        paths,
+        query,
+        page_load: raw.page_load,
+        ..ParameterRule::new(name.flatten(), tier, entry)
+    })
+}
+
+/// Parses the paths of a rule for a query parameter. All are in lower case.
+fn paths(document: Ctx, typed: &Option<Spanned<OneOrMany<String>>>) -> Vec<Pattern> {
+    let Some(typed) = typed else { return Vec::new() };
+    let OneOrMany(texts) = typed.get_ref();
+    let mut paths = Vec::new();
+    for text in texts {
+        // No upper-case letter is left to match.
+        match rule_path(&text.to_ascii_lowercase().replace("{upper", "{alnum")) {
+            Ok(path) => paths.push(path),
+            Err(error) => document.wrong(typed, error.to_string(), None),
+        }
+    }
+    paths
 }
 
 /// The value of a required key. Its absence is reported.

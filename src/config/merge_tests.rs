@@ -19,7 +19,7 @@ struct Key {
 }
 
 /// Tables and lists of a site that are not merged key by key: rules, and settings that only a site has.
-const NOT_MERGED: [&str; 10] = [
+const NOT_MERGED: [&str; 11] = [
     "beacon",
     "balance",
     "cookie",
@@ -27,6 +27,7 @@ const NOT_MERGED: [&str; 10] = [
     "host",
     "hosts",
     "name",
+    "parameter",
     "paths",
     "sticky_cookie",
     "upstream",
@@ -38,6 +39,7 @@ const UPSTREAMS: [&str; 2] = ["http://127.0.0.1:1", "https://127.0.0.1:1"];
 const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("mode", ["'observe'", "'enforce'"], ""),
     ("unclassified", ["'allow'", "'block'"], ""),
+    ("url_identifiers", ["'off'", "'redirect'"], ""),
     ("limits.body_bytes", ["7", "8"], ""),
     ("limits.concurrent_requests", ["7", "8"], ""),
     ("limits.queue", ["7", "8"], ""),

@@ -41,7 +41,7 @@ mod site;
 mod values;
 pub(super) use values::Day;
 
-use super::settings::{Log, Mode};
+use super::settings::{Log, Mode, UrlIdentifiers};
 use super::spanned::{Spanned, Text};
 use crate::http::ForwardedFor;
 use crate::policy::Unclassified;
@@ -55,8 +55,8 @@ pub(super) use listen::{
 };
 pub(super) use pages::{RawBanner, RawCentre, RawPage, RawReceipts};
 pub(super) use rules::{
-    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawPurpose,
-    RawRequires, RawTechnologies, RawWithdrawal,
+    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawParameter,
+    RawPurpose, RawRequires, RawTechnologies, RawWithdrawal,
 };
 pub(super) use shapes::{OneOrMany, StringOrTable};
 pub(super) use site::{RawHealth, RawSite, RawUpstream};
@@ -75,7 +75,9 @@ tables! {
         unclassified: Unclassified = Unclassified::Presume,
         /// Client address in `X-Forwarded-For` and `Forwarded` towards the origin: `full`, `network` (the first 24 bits of an IPv4 address, 48 of an IPv6 address), or `none`. With `network` and `none`, other fields with a client address are removed, such as `X-Real-IP`. Addresses of trusted proxies are kept.
         forwarded_for: ForwardedFor = ForwardedFor::Full,
-        /// Catalogue files with rules for cookies, beacons and hosts: `"builtin"`, and your own files. Paths are relative to the folder of the config file. Later files override earlier ones.
+        /// Query parameters without consent that identify a person, a click or a session, in GET and HEAD requests and in `Referer`. `strip` removes them from the request to the upstream. `redirect` also redirects page loads from other sites to the URL without them. `off` forwards them.
+        url_identifiers: UrlIdentifiers = UrlIdentifiers::Strip,
+        /// Catalogue files with rules for cookies, beacons, hosts and query parameters: `"builtin"`, and your own files. Paths are relative to the folder of the config file. Later files override earlier ones.
         catalogue: Spanned<Vec<Text>> = ["builtin"],
         /// Consent sources, and the default without a decision.
         consent: RawConsent,
@@ -111,6 +113,8 @@ tables! {
         cookie: Vec<Spanned<RawCookie>>,
         /// Beacon rules. They override the catalogue and have the same precedence as cookie rules.
         beacon: Vec<Spanned<RawBeacon>>,
+        /// Rules for query parameters that identify a person, a click or a session. They override the catalogue and have the same precedence as cookie rules.
+        parameter: Vec<Spanned<RawParameter>>,
         /// Rules for third-party hosts in pages; subdomains match too. Used with `page.guard` only.
         host: Vec<Spanned<RawHost>>,
         /// Sites: hosts, upstreams and settings.

@@ -20,14 +20,15 @@ use std::sync::Arc;
 
 use defaults::Defaults;
 
-use super::catalogue_file::{Rules, named_category};
+use super::catalogue_file::{RawRules, Rules, named_category};
 use super::diagnostic::Diagnostic;
 use super::document::{ConfigDocument, Ctx};
 use super::merge;
 use super::overrides::Overrides;
 use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
 use super::settings::{
-    AdminAddress, Config, Expire, Listen, OnWithdrawal, ReceiptSettings, SiteConfig, Technologies,
+    AdminAddress, Config, Expire, FilterListSummary, Listen, OnWithdrawal, ReceiptSettings,
+    SiteConfig, Technologies,
 };
 use crate::catalogue::{Catalogue, FilterLists, RulePriority};
 use crate::config::locales::locales;
@@ -56,8 +57,14 @@ pub(super) fn resolve(
     let ineffective = ineffective::warnings(document, &raw, &sites);
     let categories = categories(document, raw.category);
     let mut rules = catalogue_rules(document, raw.catalogue.get_ref(), folder, &categories);
-    rules.add(document, (raw.cookie, raw.beacon, raw.host), RulePriority::Config, &categories);
-    let texts = filter_lists(document, raw.beacons.lists, folder);
+    let own = RawRules {
+        cookies: raw.cookie,
+        beacons: raw.beacon,
+        hosts: raw.host,
+        parameters: raw.parameter,
+    };
+    rules.add(document, own, RulePriority::Config, &categories);
+    let (texts, list_lines) = filter_lists(document, raw.beacons.lists, folder);
     let list_category = named_category(document, &raw.beacons.list_category, &categories);
     let lists = (!texts.is_empty())
         .then(|| FilterLists::compile(texts, list_category.unwrap_or(Category::ANALYTICS)));
@@ -69,6 +76,7 @@ pub(super) fn resolve(
         mode: raw.mode,
         unclassified: raw.unclassified,
         forwarded_for: raw.forwarded_for,
+        url_identifiers: raw.url_identifiers,
         technologies: technologies(document, raw.technologies, &categories),
         categories,
         rule_set: Arc::new(rules.compile()),
@@ -117,6 +125,7 @@ pub(super) fn resolve(
         log: raw.log,
         receipts,
         locales: Arc::clone(&common.locales),
+        filter_lists: list_lines,
         sites,
         files: Vec::new(),
         warnings,
@@ -270,21 +279,28 @@ fn catalogue_rules(document: Ctx, files: &[Text], folder: &Path, categories: &Ca
     rules
 }
 
-/// Reads the texts of the filter lists.
-fn filter_lists(document: Ctx, files: Vec<Text>, folder: &Path) -> Vec<String> {
-    let mut texts = Vec::new();
+/// Reads the texts of the filter lists, and counts their lines.
+fn filter_lists(
+    document: Ctx,
+    files: Vec<Text>,
+    folder: &Path,
+) -> (Vec<String>, Vec<FilterListSummary>) {
+    let (mut texts, mut summaries) = (Vec::new(), Vec::new());
     for file in &files {
         let path = folder.join(file.get_ref());
-        let read = document.read_text(&path).and_then(|text| match FilterLists::rules_in(&text) {
-            Ok(_) => Ok(text),
+        let read = document.read_text(&path).and_then(|text| match FilterLists::lines_in(&text) {
+            Ok(lines) => Ok((text, lines)),
             Err(error) => Err(error.to_string()),
         });
         match read {
-            Ok(text) => texts.push(text),
+            Ok((text, lines)) => {
+                texts.push(text);
+                summaries.push(FilterListSummary { file: file.get_ref().clone(), lines });
+            }
             Err(reason) => document.wrong(file, format!("`{}`: {reason}", path.display()), None),
         }
     }
-    texts
+    (texts, summaries)
 }
 
 fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) -> Technologies {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WatchedFile;
 use super::diagnostic::Diagnostic;
+use crate::catalogue::ListLines;
 use crate::consent::ConsentReader;
 pub use crate::http::ForwardedFor;
 use crate::locale::Locales;
@@ -52,12 +53,23 @@ pub struct Config {
     pub receipts: Option<ReceiptSettings>,
     /// The languages of error pages for requests without a site.
     pub locales: Arc<Locales>,
+    /// The filter lists and the number of their lines.
+    pub filter_lists: Vec<FilterListSummary>,
     /// The sites, in the order of the config.
     pub sites: Vec<SiteConfig>,
     /// The files and directories that the config was read from.
     pub files: Vec<WatchedFile>,
     /// Settings that are valid but probably wrong.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A filter list and the number of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterListSummary {
+    /// The file, as written in the config.
+    pub file: String,
+    /// The number of its lines, by effect.
+    pub lines: ListLines,
 }
 
 /// The filters of a config, for a server that uses the tower layer.
@@ -385,6 +397,8 @@ impl std::fmt::Display for HostPattern {
 pub struct FilterSettings {
     /// Whether to change requests and responses, or only to report.
     pub mode: Mode,
+    /// The handling of query parameters that identify a visitor without consent.
+    pub url_identifiers: UrlIdentifiers,
     /// The classification of cookies and beacons.
     pub policy: Arc<Policy>,
     /// Reads the visitor's consent.
@@ -424,6 +438,29 @@ impl Mode {
         match self {
             Self::Enforce => "enforce",
             Self::Observe => "observe",
+        }
+    }
+}
+
+/// Handling of query parameters that identify a person, a click or a session, without consent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UrlIdentifiers {
+    /// Remove them from the request to the upstream.
+    Strip,
+    /// Redirect page loads to the URL without them. Remove them from other requests.
+    Redirect,
+    /// Nothing.
+    Off,
+}
+
+impl UrlIdentifiers {
+    /// The name in config and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strip => "strip",
+            Self::Redirect => "redirect",
+            Self::Off => "off",
         }
     }
 }

@@ -12,11 +12,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, SET_COOKIE};
 use http::{HeaderName, Method, Response, StatusCode, Uri};
 use thiserror::Error;
 
-use crate::filter::Carrier;
-use crate::http::{Change, FieldSection, Fields};
+use crate::filter::{Carrier, RequestCarrier};
+use crate::http::{Change, FieldSection, Fields, QueryEdit};
 
 /// Envoy's default limit of header fields, including `:status` (`max_headers_count`).
 const MAX_FIELDS: usize = 100;
+/// The field with the target of a request.
+const PATH: &str = ":path";
 
 /// Why a message cannot be filtered.
 #[derive(Debug, Error)]
@@ -40,6 +42,10 @@ pub(super) struct EnvoyHead {
     pseudo: usize,
     /// The names of changed fields, and whether Envoy sent a field of that name.
     changed: Vec<(HeaderName, bool)>,
+    /// The target of a request as sent by Envoy.
+    path: Bytes,
+    /// The target of a request after the edits, if they changed it.
+    edited_path: Option<Vec<u8>>,
 }
 
 /// The pseudo-header fields of a head.
@@ -87,6 +93,16 @@ impl Carrier for EnvoyHead {
     }
 }
 
+impl RequestCarrier for EnvoyHead {
+    fn fields(&mut self) -> &mut impl Carrier {
+        self
+    }
+
+    fn edit_query(&mut self, edit: &QueryEdit) {
+        self.edited_path = Some(edit.apply(&self.path));
+    }
+}
+
 impl EnvoyHead {
     fn of(message: &HttpHeaders) -> Result<(Self, Pseudo<'_>), ConvertError> {
         let fields = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
@@ -116,7 +132,14 @@ impl EnvoyHead {
                 return Err(ConvertError::BadField);
             }
         }
-        let head = Self { fields, sent: sent.len(), pseudo: pseudo.len(), changed: Vec::new() };
+        let head = Self {
+            fields,
+            sent: sent.len(),
+            pseudo: pseudo.len(),
+            changed: Vec::new(),
+            path: Bytes::new(),
+            edited_path: None,
+        };
         Ok((head, pseudo))
     }
 
@@ -132,6 +155,7 @@ impl EnvoyHead {
     /// single line.
     pub(super) fn mutation(&self) -> HeaderMutation {
         let mut mutation = HeaderMutation::default();
+        mutation.set_headers.extend(self.edited_path.as_deref().map(|path| replaced(PATH, path)));
         for (name, was_sent) in &self.changed {
             if *was_sent {
                 mutation.remove_headers.push(name.as_str().to_owned());
@@ -173,8 +197,10 @@ fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
 pub(super) fn request(message: &HttpHeaders) -> Result<(RequestLine, EnvoyHead), ConvertError> {
     let (mut head, fields) = EnvoyHead::of(message)?;
     let method = pseudo(&fields, ":method").and_then(|text| Method::from_bytes(text).ok());
-    let uri = pseudo(&fields, ":path").and_then(|text| Uri::try_from(text).ok());
+    let path = pseudo(&fields, PATH);
+    let uri = path.and_then(|text| Uri::try_from(text).ok());
     let (Some(method), Some(uri)) = (method, uri) else { return Err(ConvertError::NoTarget) };
+    head.path = Bytes::copy_from_slice(path.unwrap_or_default());
     if let Some(host) = pseudo(&fields, ":authority") {
         head.fields.insert(&HOST, host);
     }
@@ -214,6 +240,21 @@ pub(super) fn immediate(reply: Response<Bytes>, details: &str) -> ImmediateRespo
         },
         grpc_status: None,
         details: details.to_owned(),
+    }
+}
+
+/// Replaces the value of a pseudo-header field, which cannot be removed.
+fn replaced(name: &str, value: &[u8]) -> HeaderValueOption {
+    #[expect(deprecated, reason = "Envoy ignores `append_action` without it")]
+    HeaderValueOption {
+        append: Some(BoolValue { value: false }),
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value: String::new(),
+            raw_value: value.to_vec(),
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
     }
 }
 
@@ -304,6 +345,24 @@ mod tests {
             .collect();
         let expected = [("set-cookie", "b"), ("set-cookie", "c"), ("cache-control", "private")];
         assert_eq!(set, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn an_edit_of_the_query_replaces_the_path_and_keeps_its_other_bytes() {
+        let fields: &[(&str, &[u8], &str)] =
+            &[(":method", b"GET", ""), (":path", b"/a?q=\xc3\xa9&id=1&r=2", ""), ("x", b"1", "")];
+        let (target, mut head) = request(&message(fields)).expect("a request");
+        let query = target.uri.query().expect("a query");
+        head.edit_query(&QueryEdit::new(query, vec![1]).expect("an edit"));
+        let HeaderMutation { remove_headers, set_headers } = head.mutation();
+        assert!(remove_headers.is_empty(), "{remove_headers:?}");
+        let [option] = set_headers.as_slice() else { unreachable!("one: {set_headers:?}") };
+        let header = option.header.as_ref().expect("a header");
+        assert_eq!(
+            (header.key.as_str(), header.raw_value.as_slice()),
+            (":path", &b"/a?q=\xc3\xa9&r=2"[..])
+        );
+        assert_eq!(option.append_action(), HeaderAppendAction::OverwriteIfExistsOrAdd);
     }
 
     #[test]

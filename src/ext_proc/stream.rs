@@ -321,8 +321,12 @@ impl<S> RequestStream<S> {
         // The body is complete in memory, so it is ready immediately.
         let body = body.collect().now_or_never().and_then(Result::ok);
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let details = match parts.status.is_redirection() {
+            true => "consentry_redirect",
+            false => "consentry_beacon",
+        };
         let reply = Response::from_parts(parts, body);
-        Reply::ImmediateResponse(convert::immediate(reply, "consentry_beacon"))
+        Reply::ImmediateResponse(convert::immediate(reply, details))
     }
 
     /// Counts and logs the request. Without a response it is logged as incomplete.

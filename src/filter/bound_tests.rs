@@ -13,8 +13,9 @@ use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::cookie_deletion::PageLoadDeletions;
+use super::filtered_head::FilteredHead;
 use super::observation::ItemDecision;
-use super::request::{FilteredHead, RequestContext, filter as filter_request};
+use super::request::{RequestContext, filter as filter_request};
 use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};

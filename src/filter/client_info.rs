@@ -3,6 +3,8 @@
 
 use http::{Extensions, Uri};
 
+use crate::http::QueryEdit;
+
 /// The client connection of a request. As a request extension, it overrides the layer's
 /// [`secure`](super::ConsentLayer::secure) and [`trusted`](super::ConsentLayer::trusted) for this
 /// request.
@@ -29,5 +31,16 @@ impl ClientUri {
             extensions.get().map(|axum::extract::OriginalUri(uri): &axum::extract::OriginalUri| uri)
         });
         uri
+    }
+
+    /// Removes query parameters from the URI that the client sent, if a router has kept it.
+    pub(super) fn edit_query(extensions: &mut Extensions, edit: &QueryEdit) {
+        if let Some(Self(uri)) = extensions.get_mut() {
+            *uri = edit.uri(uri);
+        }
+        #[cfg(feature = "axum")]
+        if let Some(axum::extract::OriginalUri(uri)) = extensions.get_mut() {
+            *uri = edit.uri(uri);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Edits of a field section. The filter computes the edits once; each carrier applies them to its
-//! own message.
+//! Edits of a field section, and of the query of a request. The filter computes the edits once; each
+//! carrier applies them to its own message.
 //!
 //! Used by `request` and `response`. A carrier is the raw HTTP/1.1 head, a header map, or Envoy's
 //! header mutations.
@@ -9,7 +9,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::http::{Change, FieldSection, Fields};
+use super::client_info::ClientUri;
+use crate::http::{Change, FieldSection, Fields, QueryEdit, Request};
 
 /// Edits of a field section, in the order of application.
 #[derive(Default)]
@@ -25,6 +26,31 @@ enum Edit {
     Append(Bytes),
     /// One change per line, in order.
     Each(Vec<Change>),
+}
+
+/// Edits of a request: of its fields, and of the query of its target.
+#[derive(Debug, Default)]
+pub(crate) struct RequestEdits {
+    pub(super) fields: Edits,
+    pub(super) query: Option<QueryEdit>,
+}
+
+impl RequestEdits {
+    /// Applies the edits to a request.
+    pub(crate) fn apply(self, carrier: &mut impl RequestCarrier) {
+        self.fields.apply(carrier.fields());
+        if let Some(edit) = self.query {
+            carrier.edit_query(&edit);
+        }
+    }
+}
+
+/// A request with an editable field section and target.
+pub(crate) trait RequestCarrier {
+    /// The field section.
+    fn fields(&mut self) -> &mut impl Carrier;
+    /// Removes parameters from the query of the target.
+    fn edit_query(&mut self, edit: &QueryEdit);
 }
 
 /// A message with an editable field section.
@@ -103,6 +129,27 @@ impl Carrier for FieldSection {
     fn each(&mut self, name: &HeaderName, changes: Vec<Change>) {
         let mut changes = changes.into_iter();
         self.change(name, |_| changes.next().unwrap_or(Change::Remove));
+    }
+}
+
+impl<B> RequestCarrier for Request<B> {
+    fn fields(&mut self) -> &mut impl Carrier {
+        &mut self.fields
+    }
+
+    fn edit_query(&mut self, edit: &QueryEdit) {
+        Self::edit_query(self, edit);
+    }
+}
+
+impl<B> RequestCarrier for http::Request<B> {
+    fn fields(&mut self) -> &mut impl Carrier {
+        self.headers_mut()
+    }
+
+    fn edit_query(&mut self, edit: &QueryEdit) {
+        *self.uri_mut() = edit.uri(self.uri());
+        ClientUri::edit_query(self.extensions_mut(), edit);
     }
 }
 

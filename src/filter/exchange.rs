@@ -17,10 +17,11 @@ use super::beacon_detection::{self, Candidate};
 use super::body::FilterBody;
 use super::client_info::ClientInfo;
 use super::decision_cache::DecisionCache;
-use super::edits::Edits;
+use super::edits::{Edits, RequestEdits};
+use super::filtered_head::FilteredHead;
 use super::observation::ItemDecision;
 use super::report::Report;
-use super::request::{self, FilteredHead, LocalReply, RequestContext};
+use super::request::{self, LocalReply, RequestContext};
 use super::site_filter::Filter;
 use super::{beacon_reply, response, tracking_headers};
 use crate::clock::unix_now;
@@ -88,7 +89,7 @@ impl PendingExchange {
         request: FilteredHead<'_, F>,
         client_info: ClientInfo,
         cache: Option<&DecisionCache>,
-    ) -> Result<(Self, Edits), LocalReply> {
+    ) -> Result<(Self, RequestEdits), LocalReply> {
         if filter.has_too_many_cookies(request.fields) {
             return Err(request::too_many_cookies(filter));
         }

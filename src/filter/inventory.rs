@@ -1,4 +1,4 @@
-//! Inventory of the cookies and beacons seen, classified or not. Contains names, counts and
+//! Inventory of the cookies and beacons seen, classified or not, and of query parameters with a rule. Contains names, counts and
 //! attributes, never values.
 //!
 //! Items with a rule are counted per rule, without a lock. Unclassified items are kept by name, and
@@ -16,8 +16,8 @@ use super::by_rule::ByRule;
 use super::observation::{Attributes, Direction, ItemCounts, ItemDecision, Observation};
 use super::session_companion::SetTogether;
 use crate::catalogue::{
-    BeaconRule, Catalogue, CookieRule, Presumption, SessionCompanion, generalize_counters,
-    generalize_name,
+    BeaconRule, Catalogue, CookieRule, ParameterRule, Presumption, SessionCompanion,
+    generalize_counters, generalize_name,
 };
 use crate::cookie::SetCookie;
 
@@ -35,6 +35,7 @@ type RecentItems = Arc<Mutex<LruCache<String, Box<UnclassifiedItem>, RandomState
 pub struct Inventory {
     cookies: ByRule,
     beacons: ByRule,
+    parameters: ByRule,
     /// Names that the origin sets.
     unclassified_set: RecentItems,
     /// Names that only visitors sent. Visitors can send anything, so these names are separate and
@@ -77,7 +78,7 @@ struct UnclassifiedItem {
 /// A cookie or beacon that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeenItem<'a> {
-    /// The name of a cookie or the path of a beacon. A pattern if several names share one.
+    /// The name of a cookie or parameter, or the path of a beacon. A pattern if several names share one.
     pub name: String,
     /// The matching rule.
     #[serde(skip)]
@@ -105,6 +106,8 @@ pub enum Rule<'a> {
     Cookie(&'a CookieRule),
     /// A beacon rule.
     Beacon(&'a BeaconRule),
+    /// A rule for query parameters.
+    Parameter(&'a ParameterRule),
 }
 
 impl Inventory {
@@ -115,6 +118,7 @@ impl Inventory {
         Self {
             cookies: ByRule::new(catalogue.cookie_rules()),
             beacons: ByRule::new(catalogue.beacon_rules()),
+            parameters: ByRule::new(catalogue.parameter_rules()),
             unclassified_set: recent(),
             unclassified_sent: recent(),
             unclassified_beacons: recent(),
@@ -144,6 +148,12 @@ impl Inventory {
         let of_old = old.all_beacon_rules().map(|rule| (rule.number, rule.path.as_str()));
         let of_old: HashMap<usize, &str> = of_old.collect();
         next.beacons.move_from(&self.beacons, |number| paths.get(of_old.get(&number)?).copied());
+        let rules = (0..new.parameter_rules()).filter_map(|number| new.parameter_rule(number));
+        let parameters: HashMap<&str, usize> =
+            rules.map(|rule| (rule.name(), rule.number)).collect();
+        next.parameters.move_from(&self.parameters, |number| {
+            parameters.get(old.parameter_rule(number)?.name()).copied()
+        });
         for unknown in [&self.unclassified_set, &self.unclassified_sent] {
             let mut unknown = locked(unknown);
             // A rule with conditions can match the name without matching the cookie.
@@ -231,6 +241,12 @@ impl Inventory {
         self.beacons.record(rule.number, now, record);
     }
 
+    /// Records a query parameter that matches a rule.
+    pub(super) fn record_parameter(&self, rule: &ParameterRule, outcome: ItemDecision, now: i64) {
+        let record = |seen: &Observation| seen.record(Direction::Visitor, outcome, now);
+        self.parameters.record(rule.number, now, record);
+    }
+
     /// Records a path whose responses look like a beacon's.
     pub(super) fn record_unclassified_beacon(&self, path: &str, outcome: ItemDecision, now: i64) {
         let record = |seen: &Observation| seen.record(Direction::Origin, outcome, now);
@@ -269,6 +285,14 @@ impl Inventory {
             Some((rule.pattern.as_str(), Rule::Cookie(rule)))
         }));
         all
+    }
+
+    /// Every query parameter seen that a rule matches, by name.
+    pub fn parameters<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
+        existing(&self.parameters, |number| {
+            let rule = catalogue.parameter_rule(number)?;
+            Some((rule.name(), Rule::Parameter(rule)))
+        })
     }
 
     /// Every beacon seen, by path; unclassified beacons first.

@@ -44,6 +44,8 @@ pub struct Report {
     pub consent: Consent,
     /// Cookies stripped from the request.
     pub request_stripped: Counts,
+    /// Query parameters stripped from the target and from `Referer`.
+    pub parameters_stripped: Counts,
     /// `Set-Cookie` lines stripped from the response.
     pub response_stripped: Counts,
     /// Unclassified cookies that passed as presumed necessary, in both directions; by
@@ -63,6 +65,7 @@ impl Report {
         Self {
             consent,
             request_stripped: Counts::default(),
+            parameters_stripped: Counts::default(),
             response_stripped: Counts::default(),
             presumed: Default::default(),
             expired: 0,

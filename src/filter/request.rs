@@ -17,12 +17,14 @@ use super::client_info::ClientInfo;
 use super::cookie_deletion::{MAX_NAMES, PageLoadDeletions, is_deletable};
 use super::cookie_rewrite::{CookieFieldDecision, Remaining};
 use super::decision_cache::{self, DecisionCache};
-use super::edits::Edits;
+use super::edits::{Edits, RequestEdits};
+use super::filtered_head::FilteredHead;
 use super::observation::ItemDecision;
 use super::presumed;
 use super::report::Report;
 use super::site_filter::Filter;
 use super::tracking_headers;
+use super::url_identifiers::{self, TargetDecision};
 use crate::catalogue::{BeaconProbe, BeaconRule, FieldLookup};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
@@ -81,29 +83,18 @@ impl RequestContext {
     }
 }
 
-/// The head of a request as sent by its client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FilteredHead<'a, F> {
-    pub(crate) method: &'a Method,
-    /// Path and query, with or without authority.
-    pub(crate) uri: &'a Uri,
-    /// The requested host, without port. `None` if it is invalid.
-    pub(crate) host: Option<&'a str>,
-    pub(crate) fields: &'a F,
-}
-
 /// A local reply to a request that is not forwarded.
 pub(crate) type LocalReply = Box<(Response<Bytes>, Box<Report>)>;
 
-/// Filters a request. Joins its `Cookie` field lines into one. `Err` is the reply to a beacon that
-/// must not reach the origin.
+/// Filters a request. Joins its `Cookie` field lines into one. `Err` is the reply to a request that
+/// must not reach the origin: to a beacon, or to a page load that is redirected.
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
     request: FilteredHead<'_, F>,
     client_info: ClientInfo,
     cache: Option<&DecisionCache>,
     now: i64,
-) -> Result<(RequestContext, Edits), LocalReply> {
+) -> Result<(RequestContext, RequestEdits), LocalReply> {
     let settings = &filter.settings;
     let FilteredHead { method, uri, host, fields } = request;
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
@@ -148,6 +139,12 @@ pub(super) fn filter<F: Fields>(
             return Err(Box::new((reply, report)));
         }
     }
+    let mut edits = Edits::default();
+    let query =
+        match url_identifiers::filter(filter, &request, navigation, &mut report, &mut edits, now) {
+            TargetDecision::Forward(query) => query,
+            TargetDecision::Redirect(reply) => return Err(Box::new((reply, report))),
+        };
     let mut context = RequestContext {
         report,
         method: method.clone(),
@@ -162,7 +159,6 @@ pub(super) fn filter<F: Fields>(
         renewal: None,
     };
 
-    let mut edits = Edits::default();
     if let Some(name) = &settings.forward_header {
         remove_same_names(fields, name, &mut edits);
         if filter.enforces() {
@@ -202,7 +198,7 @@ pub(super) fn filter<F: Fields>(
             (Remaining::Rewritten(value), _) => edits.set(COOKIE, value.clone()),
         }
     }
-    Ok((context, edits))
+    Ok((context, RequestEdits { fields: edits, query }))
 }
 
 /// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).

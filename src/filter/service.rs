@@ -14,8 +14,9 @@ use super::body::FilterBody;
 use super::client_info::{ClientInfo, ClientUri};
 use super::decision_cache::DecisionCache;
 use super::exchange::{BodyInspection, HeadDecision, PendingExchange, into_response};
+use super::filtered_head::FilteredHead;
 use super::reload::{FilterSource, ReloadHandle};
-use super::request::{self, FilteredHead};
+use super::request;
 use super::site_filter::Filter;
 use super::visitor_consent::VisitorConsent;
 use crate::config::settings::FilterSettings;
@@ -87,7 +88,7 @@ impl ConsentLayer {
                 Err(reply) => return Err(Box::new(into_response(&filter, *reply))),
                 Ok(pending) => pending,
             };
-        edits.apply(request.headers_mut());
+        edits.apply(request);
         if self.extensions {
             let consent = VisitorConsent::new(filter, pending.consent());
             request.extensions_mut().insert(consent);

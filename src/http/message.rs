@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::fields::FieldSection;
+use super::query::QueryEdit;
 
 /// An HTTP request.
 #[derive(Debug)]
@@ -44,6 +45,18 @@ impl<B> Request<B> {
             Some(raw) if *raw.uri == *path => &raw.received,
             _ => path.as_bytes(),
         }
+    }
+
+    /// Removes query parameters from the target, also from the target as received.
+    pub(crate) fn edit_query(&mut self, edit: &QueryEdit) {
+        let path = |uri: &Uri| uri.path_and_query().map_or("/", |path| path.as_str()).into();
+        let unchanged = |raw: &RawTarget| raw.uri == path(&self.uri);
+        let raw = self.raw_target.take_if(|raw| unchanged(raw));
+        self.uri = edit.uri(&self.uri);
+        self.raw_target = raw.map(|raw| {
+            let received = edit.apply(&raw.received).into();
+            Box::new(RawTarget { uri: path(&self.uri), received })
+        });
     }
 
     /// Converts to `http::Request`. Fields that only HTTP/1.1 can carry are dropped.
@@ -114,5 +127,23 @@ impl<B> Response<B> {
     /// Creates a response with these fields.
     pub(crate) fn of(status: StatusCode, fields: &HeaderMap, body: B) -> Self {
         Self { status, reason: None, fields: FieldSection::from_map(fields), body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_of_the_query_keeps_the_received_bytes_of_the_target() {
+        let uri = Uri::from_static("/a?q=%FF&id=1&r=%FE");
+        let mut request = Request::new(Method::GET, uri, ());
+        let received = Bytes::from_static(b"/a?q=\xff&id=1&r=\xfe");
+        request.raw_target =
+            Some(Box::new(RawTarget { uri: "/a?q=%FF&id=1&r=%FE".into(), received }));
+        let edit = QueryEdit::new("q=%FF&id=1&r=%FE", vec![1]).expect("an edit");
+        request.edit_query(&edit);
+        assert_eq!(request.uri, "/a?q=%FF&r=%FE");
+        assert_eq!(request.target(), b"/a?q=\xff&r=\xfe");
     }
 }

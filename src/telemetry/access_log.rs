@@ -117,6 +117,8 @@ struct JsonLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stripped_response: Option<CategoryCounts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stripped_parameters: Option<CategoryCounts<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     presumed: Option<PresumedCounts>,
     #[serde(skip_serializing_if = "is_zero")]
     expired: u16,
@@ -282,6 +284,9 @@ impl<'a> JsonLine<'a> {
             stripped_response: report.and_then(|(report, names, _)| {
                 CategoryCounts::of(&report.response_stripped, names)
             }),
+            stripped_parameters: report.and_then(|(report, names, _)| {
+                CategoryCounts::of(&report.parameters_stripped, names)
+            }),
             presumed: report.and_then(|(report, ..)| PresumedCounts::of(report)),
             expired: report.map_or(0, |(report, ..)| report.expired),
             technologies_stripped: report.map_or(0, |(report, ..)| report.technologies_stripped),
@@ -313,9 +318,11 @@ impl<'a> JsonLine<'a> {
         if let Some(consent) = self.consent {
             add("consent", consent);
         }
-        for (name, counts) in
-            [("request", &self.stripped_request), ("response", &self.stripped_response)]
-        {
+        for (name, counts) in [
+            ("request", &self.stripped_request),
+            ("response", &self.stripped_response),
+            ("parameters", &self.stripped_parameters),
+        ] {
             if let Some(counts) = counts {
                 add(&format!("stripped_{name}"), &joined(counts.named()));
             }

@@ -452,3 +452,19 @@ fn connections_closed_by_the_origin_do_not_stay_in_the_pool() {
     assert_eq!(proxy.metric("consentry_upstream_connections_total"), 300.0);
     assert_eq!(proxy.metric("consentry_upstream_retries_total"), 0.0);
 }
+
+#[test]
+fn targets_of_any_form_lose_url_identifiers_and_keep_their_other_bytes() {
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::start(&origin, "");
+    for (target, expected) in [
+        (&b"http://shop.example?fbclid=1&a=2"[..], "GET /?a=2 HTTP/1.1"),
+        (b"http://shop.example?fbclid=1", "GET / HTTP/1.1"),
+        (b"/a?x=\xc3\xa9&fbclid=1&y=\"{}#f", "GET /a?x=\u{e9}&y=\"{} HTTP/1.1"),
+    ] {
+        let mut client = proxy.connect();
+        client.send(&[b"GET ", target, b" HTTP/1.1\r\nHost: shop.example\r\n\r\n"].concat());
+        assert_eq!(client.reply("GET").status, 200);
+        assert_eq!(origin.next_request().line, expected);
+    }
+}

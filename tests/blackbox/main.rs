@@ -58,3 +58,4 @@ mod support;
 mod timeouts;
 mod unread_bodies;
 mod upgrades;
+mod url_identifiers;

@@ -24,3 +24,5 @@ mod rolling;
 mod streams;
 #[path = "../blackbox/support/mod.rs"]
 mod support;
+#[path = "../blackbox/url_identifiers.rs"]
+mod url_identifiers;

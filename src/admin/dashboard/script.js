@@ -117,7 +117,7 @@ function show() {
     choice.replaceChildren(...figures.sites.map((name, place) => new Option(name, place)));
   }
   const { now, history, errors } = figures;
-  const { cookies, beacons, held_back } = figures.inventory;
+  const { cookies, beacons, held_back, url_parameters } = figures.inventory;
   byId("version").textContent = figures.version;
   byId("mode").textContent = now.mode;
   const points = rates(history);
@@ -171,6 +171,13 @@ function show() {
     ["Passed", (item) => item.undecided.passed + item.decided.passed, "number"],
     ["Held back", strippedOf, "number"],
   ], beacons.slice().sort((a, b) => strippedOf(b) - strippedOf(a)).slice(0, 30), "No beacon was seen yet.");
+  table("parameters", [
+    ["Name", (item) => item.name, "name"],
+    ["Category", (item) => item.category],
+    ["Vendor", (item) => item.vendor],
+    ["Passed", (item) => item.undecided.passed + item.decided.passed, "number"],
+    ["Stripped", strippedOf, "number"],
+  ], url_parameters.slice().sort((a, b) => strippedOf(b) - strippedOf(a)).slice(0, 30), "No parameter with a rule was seen yet.");
   const minuteAgo = Math.max(0, history.times.findLastIndex((time) => time <= history.times.at(-1) - 60));
   const recent = history.upstream_errors.at(-1) - history.upstream_errors[minuteAgo];
   byId("health").textContent = recent === 0

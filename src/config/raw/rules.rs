@@ -20,9 +20,9 @@ tables! {
         detect: Detect = Detect::Report,
         /// Pixels in e-mails, requested without consent cookies: `deny` answers them without the upstream, `allow` forwards them.
         email_opens: RawDefault = RawDefault::Deny,
-        /// Filter lists in EasyList syntax. Paths are relative to the folder of the config file.
+        /// Filter lists in EasyList syntax, including `$removeparam`. Paths are relative to the folder of the config file.
         lists: Vec<Text>,
-        /// Category of the requests that match `lists`.
+        /// Category of the requests and query parameters that match `lists`.
         list_category: Text = "analytics",
     }
 
@@ -159,6 +159,31 @@ tables! {
         purpose: Option<RawPurpose>,
     }
 
+    /// Rule for a query parameter that identifies a person, a click or a session. A URL must meet all conditions that are set.
+    #[schemars(extend("required" = ["name", "category"]))]
+    RawParameter {
+        /// Name of the parameter, case-sensitive. `*` and the placeholders of cookie names are allowed. `*` alone, with the category `necessary`, keeps the whole query of the URLs that meet the conditions.
+        name: Option<Text>,
+        /// Ignore the case of ASCII letters in `name`.
+        ignore_case: bool,
+        /// Category. `necessary` keeps the parameter.
+        category: Option<Text>,
+        /// Request path without the query, or a list of paths. `*` matches any characters. Case is ignored. Default: any.
+        path: Option<Spanned<OneOrMany<String>>>,
+        /// Another query parameter, or a list of parameters that must all be present, as in beacon rules. Default: any.
+        query: Option<Spanned<OneOrMany<String>>>,
+        /// Value of the parameter. `*` and the placeholders of cookie names are allowed. Default: any.
+        value: Option<Text>,
+        /// Apply the rule to page loads and `Referer` only.
+        page_load: bool,
+        /// Provider.
+        vendor: Option<String>,
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
+        tcf_vendor: Option<u16>,
+        /// Address of the documentation that describes the parameter.
+        source: Option<String>,
+    }
+
     /// Rule for a third-party host in pages.
     #[schemars(extend("required" = ["name", "category"]))]
     RawHost {
@@ -191,6 +216,8 @@ tables! {
         beacon: Vec<Spanned<RawBeacon>>,
         /// Rules for third-party hosts in pages.
         host: Vec<Spanned<RawHost>>,
+        /// Rules for query parameters.
+        parameter: Vec<Spanned<RawParameter>>,
     }
 }
 

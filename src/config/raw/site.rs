@@ -3,10 +3,10 @@
 use super::consent::RawConsent;
 use super::listen::{RawSiteLimits, RawUpstreamTls};
 use super::pages::{RawBanner, RawCentre, RawPage};
-use super::rules::{RawBeacon, RawCookie, RawHost};
+use super::rules::{RawBeacon, RawCookie, RawHost, RawParameter};
 use super::shapes::{OneOrMany, StringOrTable};
 use super::values::{CookieName, Number, Time, seconds};
-use crate::config::settings::{BalanceMethod, Mode};
+use crate::config::settings::{BalanceMethod, Mode, UrlIdentifiers};
 use crate::config::spanned::{Spanned, Text};
 use crate::http::ForwardedFor;
 use crate::policy::Unclassified;
@@ -59,6 +59,8 @@ tables! {
         unclassified: Option<Unclassified>,
         /// Overrides the top-level `forwarded_for`.
         forwarded_for: Option<ForwardedFor>,
+        /// Overrides the top-level `url_identifiers`.
+        url_identifiers: Option<UrlIdentifiers>,
         /// Overrides the top-level `[consent]`, merged key by key: missing keys are read from the top-level table.
         consent: RawConsent,
         /// Overrides the top-level `[centre]`, merged key by key. `prefix` is not allowed here.
@@ -73,6 +75,8 @@ tables! {
         cookie: Vec<Spanned<RawCookie>>,
         /// Beacon rules of the site; they override the top-level rules.
         beacon: Vec<Spanned<RawBeacon>>,
+        /// Rules of the site for query parameters; they override the top-level rules.
+        parameter: Vec<Spanned<RawParameter>>,
         /// Rules of the site for third-party hosts in pages; they override the top-level rules.
         host: Vec<Spanned<RawHost>>,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalogue::{FilterLists, RuleSet};
 use crate::config::catalogue_file::Rules;
 use crate::config::raw::{RawCentre, RawLimits};
-use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
+use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies, UrlIdentifiers};
 use crate::consent::Categories;
 use crate::http::ForwardedFor;
 use crate::locale::Locales;
@@ -17,6 +17,7 @@ pub(super) struct Defaults {
     pub(super) mode: Mode,
     pub(super) unclassified: Unclassified,
     pub(super) forwarded_for: ForwardedFor,
+    pub(super) url_identifiers: UrlIdentifiers,
     pub(super) categories: Categories,
     /// The rules of all sites, and the same rules compiled.
     pub(super) rules: Rules,

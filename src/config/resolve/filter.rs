@@ -7,7 +7,7 @@ use super::sources::sources;
 use crate::catalogue::{
     Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, PurposeKind, RulePriority,
 };
-use crate::config::catalogue_file::{Rules, named_category};
+use crate::config::catalogue_file::{RawRules, Rules, named_category};
 use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
@@ -32,7 +32,12 @@ pub(super) fn filter(
     (own_cookie, sticky_cookie): (OwnCookie, Option<&str>),
 ) -> FilterSettings {
     let mut rules = Rules::default();
-    let own = (raw.cookie.clone(), raw.beacon.clone(), raw.host.clone());
+    let own = RawRules {
+        cookies: raw.cookie.clone(),
+        beacons: raw.beacon.clone(),
+        hosts: raw.host.clone(),
+        parameters: raw.parameter.clone(),
+    };
     rules.add(document, own, RulePriority::Site, &common.categories);
     let vendors = Vendors::new(common.rules.tcf_vendors().chain(rules.tcf_vendors()))
         .unwrap_or_else(|| {
@@ -62,11 +67,13 @@ pub(super) fn filter(
         }
     }
     let unclassified = raw.unclassified.unwrap_or(common.unclassified);
-    let Rules { cookies, beacons, hosts } = rules;
-    let catalogue =
-        Catalogue::over(&common.rule_set, cookies, beacons, hosts).with_lists(common.lists.clone());
+    let Rules { cookies, beacons, hosts, parameters } = rules;
+    let catalogue = Catalogue::over(&common.rule_set, cookies, beacons, hosts)
+        .with_parameters(parameters)
+        .with_lists(common.lists.clone());
     FilterSettings {
         mode: overrides.mode.or(raw.mode).unwrap_or(common.mode),
+        url_identifiers: raw.url_identifiers.unwrap_or(common.url_identifiers),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),
         reader: Arc::new(reader),
         expire: common.expire,

@@ -6,7 +6,7 @@ use crate::config::raw::{
     OneOrMany, Raw, RawBanner, RawBeacons, RawConsent, RawLimits, RawListen, RawSignal, RawSite,
     RawUpstream, StringOrTable,
 };
-use crate::config::settings::BalanceMethod;
+use crate::config::settings::{BalanceMethod, UrlIdentifiers};
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources;
 
@@ -122,6 +122,12 @@ fn of_site(site: &RawSite, raw: &Raw, found: &mut Found<'_>) {
     if !site.page.guard {
         let reason = "has no effect without page.guard = true";
         let paths = [format!("{}host", found.site), "host".to_owned()];
+        let present = paths.into_iter().filter(|path| found.document.has(path));
+        found.keys.extend(present.map(|path| (path, reason)));
+    }
+    if site.url_identifiers.unwrap_or(raw.url_identifiers) == UrlIdentifiers::Off {
+        let reason = "has no effect with url_identifiers = \"off\"";
+        let paths = [format!("{}parameter", found.site), "parameter".to_owned()];
         let present = paths.into_iter().filter(|path| found.document.has(path));
         found.keys.extend(present.map(|path| (path, reason)));
     }

@@ -192,7 +192,7 @@ async fn serve(
             Some(&connection_state.decision_cache),
         ) {
             Ok((pending, edits)) => {
-                edits.apply(&mut request.fields);
+                edits.apply(&mut request);
                 pending
             }
             Err(reply) => {

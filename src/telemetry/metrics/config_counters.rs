@@ -36,7 +36,7 @@ impl SiteLabels {
     }
 }
 
-type ByCategory = [AtomicU64; Categories::MAX + 1];
+pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
 
 /// The per-site counters of one config.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ pub(super) struct SiteCounters {
     pub(super) own: Histogram,
     pub(super) request_stripped: ByCategory,
     pub(super) response_stripped: ByCategory,
+    pub(super) parameters_stripped: ByCategory,
     pub(super) beacons: ByCategory,
     pub(super) expired: AtomicU64,
     pub(super) technologies: AtomicU64,
@@ -76,6 +77,7 @@ impl SiteCounters {
             own: Histogram::new(&WORKING),
             request_stripped: zeros(),
             response_stripped: zeros(),
+            parameters_stripped: zeros(),
             beacons: zeros(),
             expired: AtomicU64::new(0),
             technologies: AtomicU64::new(0),
@@ -106,6 +108,7 @@ impl SiteCounters {
         for (to, from) in [
             (&self.request_stripped, &other.request_stripped),
             (&self.response_stripped, &other.response_stripped),
+            (&self.parameters_stripped, &other.parameters_stripped),
             (&self.beacons, &other.beacons),
         ] {
             let named = others.categories.iter().map(|(category, name)| {
@@ -173,6 +176,7 @@ impl ConfigCounters {
         };
         add_all(&counters.request_stripped, &report.request_stripped);
         add_all(&counters.response_stripped, &report.response_stripped);
+        add_all(&counters.parameters_stripped, &report.parameters_stripped);
         if report.expired > 0 {
             counters.expired.fetch_add(u64::from(report.expired), Relaxed);
         }

@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
 
-use super::config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteCounters};
+use super::config_counters::{ByCategory, ConfigCounters, PAGE_OUTCOMES, SiteCounters};
 use super::counter::get;
 use super::encode::family;
 use super::histogram::Histogram;
@@ -54,15 +54,12 @@ impl ConfigCounters {
         });
         let help = "Cookies stripped; in observe mode, cookies that enforce mode would strip";
         family(encoder, "consentry_cookies_stripped", help, stripped)?;
-        let beacons = self.rows().flat_map(|(site, counters)| {
-            let name = site.name.as_str();
-            site.known_categories().map(move |(index, category)| {
-                let labels = [("site", name), ("category", category), ("mode", site.mode)];
-                (labels, ConstCounter::new(get(&counters.beacons, index)))
-            })
-        });
         let help = "Beacons blocked; in observe mode, beacons that enforce mode would block";
-        family(encoder, "consentry_beacons_blocked", help, beacons)?;
+        self.by_category(encoder, "consentry_beacons_blocked", help, |site| &site.beacons)?;
+        let help =
+            "Query parameters stripped; in observe mode, parameters that enforce mode would strip";
+        let name = "consentry_url_parameters_stripped";
+        self.by_category(encoder, name, help, |site| &site.parameters_stripped)?;
 
         let help = "Set-Cookie lines added that delete a cookie";
         self.count(encoder, "consentry_cookies_expired", help, |site| &site.expired)?;
@@ -104,6 +101,24 @@ impl ConfigCounters {
             })
         });
         family(encoder, "consentry_pages", "Pages selected for rewriting, by outcome", pages)
+    }
+
+    /// Writes one counter per site and category.
+    fn by_category(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        pick: fn(&SiteCounters) -> &ByCategory,
+    ) -> Result<(), fmt::Error> {
+        let counts = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            site.known_categories().map(move |(index, category)| {
+                let labels = [("site", name), ("category", category), ("mode", site.mode)];
+                (labels, ConstCounter::new(get(pick(counters), index)))
+            })
+        });
+        family(encoder, name, help, counts)
     }
 
     /// Writes one counter per site.
