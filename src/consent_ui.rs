@@ -26,6 +26,7 @@ mod cookie_list;
 mod csrf;
 mod error;
 mod error_page;
+mod form_token;
 mod guard;
 mod layout;
 mod notice;

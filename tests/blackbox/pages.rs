@@ -49,9 +49,10 @@ fn undecided_visitors_get_the_banner_first_in_the_body() {
     assert_eq!(reply.status, 200);
     for expected in [
         "<body><link rel=\"stylesheet\" href=\"/.consentry/banner.css\">\n<section class=\"consentry-banner\"",
-        "<form method=\"post\" action=\"/.consentry/\">",
+        "<form method=\"post\" action=\"/.consentry/\"><input type=\"hidden\" name=\"choice\" value=\"accept\">",
         "name=\"return_to\" value=\"/shop?a=1&#38;b=%22\"",
-        "<button name=\"choice\" value=\"accept\">Alle akzeptieren</button><button name=\"choice\" value=\"reject\">Alle ablehnen</button>",
+        "<button value=\"accept\">Alle akzeptieren</button></form><form method=\"post\" action=\"/.consentry/\"><input type=\"hidden\" name=\"choice\" value=\"reject\">",
+        "<button value=\"reject\">Alle ablehnen</button></form>",
         "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\">Einstellungen</a>",
         "</section><h1>Shop</h1></body></html>",
     ] {
