@@ -68,7 +68,8 @@ impl PostedBody for FormBody {
             match &*name {
                 "choice" => form.choice = Some(value),
                 "allow" => form.allow.push(value),
-                "return_to" => form.return_to = Some(value),
+                // Empty in the banner of a compressed page.
+                "return_to" => form.return_to = Some(value).filter(|path| !path.is_empty()),
                 "lang" => form.lang = Some(value),
                 "texts" => form.texts = Some(value),
                 "banner" => form.banner = true,
