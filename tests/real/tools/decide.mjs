@@ -84,7 +84,7 @@ await page.goto(`${base}/shop/cart`);
 found.keyboard = [];
 for (let times = 0; times < 4; times += 1) {
   await page.keyboard.press("Tab");
-  found.keyboard.push(await page.evaluate(() => document.activeElement.textContent));
+  found.keyboard.push(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.textContent));
 }
 await browser.close();
 console.log(JSON.stringify(found));
