@@ -74,6 +74,38 @@ fn undecided_visitors_get_the_banner_last_in_the_body() {
 }
 
 #[test]
+fn the_banner_is_one_element_of_at_most_3500_bytes_compressed_in_each_language() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, BANNER);
+    for lang in ["de", "en", "es", "fr", "hu", "it", "ja", "ko", "nl", "pl", "pt-BR", "ru", "zh"] {
+        let text = load(&proxy, "/", &[("Accept-Language", lang)]).text();
+        let (before, rest) = text.split_once("<consentry-banner ").unwrap();
+        let (banner, after) = rest.split_once("</consentry-banner>").unwrap();
+        assert_eq!(format!("{before}{after}"), HTML, "no text around it");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, banner.as_bytes()).unwrap();
+        let bytes = encoder.finish().unwrap().len();
+        assert!(bytes <= 3500, "{lang}: {bytes}");
+        assert!(!text.contains("name=\"token\""), "tokens are in the preference centre only");
+    }
+}
+
+#[test]
+fn beside_a_foreign_base_links_and_forms_have_the_visited_scheme_and_host() {
+    let html = "<html><head><base href=\"https://other.example/x/\"></head><body></body></html>";
+    let origin = Origin::answering(page("Content-Type: text/html\r\n", html.as_bytes()));
+    let proxy =
+        Proxy::start(&origin, &format!("{BANNER}[listen]\ntrusted_proxies = ['127.0.0.1']\n"));
+    for (proto, site) in [("http", "http://shop.example"), ("https", "https://shop.example")] {
+        let fields = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", proto)];
+        let text = load(&proxy, "/", &fields).text();
+        assert_eq!(text.matches(&format!(" action=\"{site}/.consentry/\"")).count(), 4, "{text}");
+        assert_eq!(text.matches(&format!(" href=\"{site}/.consentry/")).count(), 4, "{text}");
+        assert!(!text.contains("=\"/.consentry/"), "{text}");
+    }
+}
+
+#[test]
 fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
     let secret = "csrf=9f3kQz71LmXw";
     let html = format!("<html><head></head><body><input value=\"{secret}\"></body></html>");
