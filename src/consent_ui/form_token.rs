@@ -53,8 +53,8 @@ fn period(visitor: RequestInfo) -> i64 {
     visitor.now.div_euclid(PERIOD)
 }
 
-/// The signed message. The host is part of it: a page of one host could read the token of its own
-/// preference centre and use it for another host of the same site.
+/// The signed message. The host is part of it, because pages of a host can read the token of its
+/// preference centre. They must not use the token for another host of the same site.
 fn claim(site: &SiteContext, headers: &HeaderMap, visitor: RequestInfo, period: i64) -> Vec<u8> {
     let network = visitor.address.map(network).map(|ip| ip.to_string()).unwrap_or_default();
     let host = headers.value(&HOST).unwrap_or_default().to_ascii_lowercase();
