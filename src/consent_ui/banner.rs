@@ -134,16 +134,18 @@ impl Banners {
         let query: String = byte_serialize(return_to.as_bytes()).collect();
         let styles = [Sheet::Banner, Sheet::Page].map(|sheet| self.style(site, sheet, of.style));
         let [banner_style, page_style] = &styles;
-        let mut markup = String::with_capacity(12 * 1024);
+        let then = |part: &Fragment| match part.then {
+            Some(Then::Value) => &*value,
+            Some(Then::Query) => &*query,
+            Some(Then::Style(Sheet::Banner)) => banner_style,
+            Some(Then::Style(Sheet::Page)) => page_style,
+            None => "",
+        };
+        let length = fragments.iter().map(|part| part.text.len() + then(part).len()).sum();
+        let mut markup = String::with_capacity(length);
         for part in fragments {
             markup.push_str(&part.text);
-            markup.push_str(match part.then {
-                Some(Then::Value) => &value,
-                Some(Then::Query) => &query,
-                Some(Then::Style(Sheet::Banner)) => banner_style,
-                Some(Then::Style(Sheet::Page)) => page_style,
-                None => "",
-            });
+            markup.push_str(then(part));
         }
         Some(markup)
     }
