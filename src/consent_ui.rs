@@ -26,6 +26,7 @@ mod cookie_list;
 mod csrf;
 mod error;
 mod error_page;
+mod form_token;
 mod guard;
 mod layout;
 mod notice;
@@ -53,8 +54,8 @@ use crate::filter::Filter;
 use crate::http::{Fields, has_member};
 use crate::locale::{Locale, Locales};
 use crate::receipts::Receipts;
-pub(crate) use banner::BannerContext;
 use banner::Banners;
+pub(crate) use banner::{BannerContext, BannerStyle};
 use context::SiteContext;
 use error::allow;
 pub(crate) use error::{ConsentUiError, Rejection};
@@ -82,8 +83,8 @@ const FOR_EVER: &str = "max-age=31536000, immutable";
 #[derive(Debug)]
 pub struct ConsentUi {
     site: SiteContext,
-    /// The banner and its stylesheet, if enabled.
-    banner: Option<(Banners, Bytes)>,
+    /// The banner, if enabled.
+    banner: Option<Banners>,
     /// The guard script, if enabled.
     guard: Option<guard::Script>,
     /// The Global Privacy Control statement, if enabled.
@@ -151,10 +152,7 @@ impl ConsentUi {
         };
         let site = SiteContext { name: name.to_owned(), settings, filter, receipts, texts };
         Self {
-            banner: page
-                .banner
-                .as_ref()
-                .map(|banner| (Banners::new(&site), Bytes::from(banner::style(banner)))),
+            banner: page.banner.as_ref().map(|banner| Banners::new(&site, banner)),
             guard: page.guard.then(|| guard::script(site.filter.settings())),
             site,
             gpc,
@@ -206,7 +204,10 @@ impl ConsentUi {
                 .and_then(|()| notice::page(site, request.uri(), request.headers())),
             Page::Style => fixed(request.method(), CSS, Bytes::from_static(STYLE.as_bytes()), HOUR),
             Page::BannerStyle => match &self.banner {
-                Some((_, style)) => fixed(request.method(), CSS, style.clone(), HOUR),
+                Some(banners) => {
+                    let style = banners.stylesheet(request.uri().query());
+                    fixed(request.method(), CSS, style, HOUR)
+                }
                 None => Err(ConsentUiError::Missing),
             },
             Page::Guard => match &self.guard {
@@ -268,8 +269,7 @@ impl ConsentUi {
     /// The banner for one page, in ASCII.
     pub fn banner(&self, of: BannerContext<'_>) -> Option<String> {
         let return_to = of.return_to.and_then(is_local_path);
-        let (banners, _) = self.banner.as_ref()?;
-        banners.markup(&self.site, BannerContext { return_to, ..of })
+        self.banner.as_ref()?.markup(&self.site, BannerContext { return_to, ..of })
     }
 
     /// The guard's script tag for a visitor who granted these categories.

@@ -35,6 +35,7 @@ use http_body::Body;
 use crate::config::settings;
 use crate::consent::Consent;
 use crate::consent_ui::ConsentUi;
+use crate::filter::ClientInfo;
 use crate::http::{Destination, FieldSection, Request, Response};
 pub(crate) use body::{PageBody, PageError};
 use csp::Policies;
@@ -72,7 +73,8 @@ impl SiteRewriter {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        match self.page_request(&mut Request::from_http(request), false, 0, centre) {
+        let client = ClientInfo { secure: false, trusted: false };
+        match self.page_request(&mut Request::from_http(request), client, 0, centre) {
             None => response.map(PageBody::Unchanged),
             Some(page_request) => self
                 .rewrite(page_request, consent, Response::from_http(response), centre)
@@ -83,18 +85,18 @@ impl SiteRewriter {
     /// Inspects a request whose response may be a page to rewrite. Edits the request so that the
     /// origin sends the whole page.
     ///
-    /// With `trusted`, the request's region header is honoured. `now` is in Unix seconds.
+    /// `now` is in Unix seconds.
     pub(crate) fn page_request<B>(
         &self,
         request: &mut Request<B>,
-        trusted: bool,
+        client: ClientInfo,
         now: i64,
         centre: &ConsentUi,
     ) -> Option<PageRequest> {
         let features = (self.settings.banner.is_some(), self.settings.guard);
-        let consent = |fields: &FieldSection| centre.consent(fields, trusted, now);
+        let consent = |fields: &FieldSection| centre.consent(fields, client.trusted, now);
         let grants_all = |consent: &Consent| centre.grants_all(consent.granted);
-        PageRequest::of(request, features, &self.budget, consent, grants_all)
+        PageRequest::of(request, features, client.secure, &self.budget, consent, grants_all)
     }
 
     /// Rewrites a response to a visitor with this consent, if it is a page.
@@ -162,11 +164,7 @@ impl SiteRewriter {
             media_type,
             policy: page_request.policy(consent.granted, centre),
             blocks,
-            inserts: Insertions {
-                guard: guard.map(Into::into),
-                banner: banner.map(Into::into),
-                only_whole: !is_page,
-            },
+            inserts: Insertions { guard: guard.map(Into::into), banner, only_whole: !is_page },
         };
         let permit = page_request.permit.take().or_else(|| self.budget.take());
         let permit = permit.filter(|_| coding != PageCoding::Identity);

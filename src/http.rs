@@ -28,7 +28,7 @@ mod via;
 
 pub(crate) use cache_control::{has_directive, make_private, mark_private};
 pub use client::ForwardedFor;
-pub(crate) use client::{Client, Peer};
+pub(crate) use client::{Client, Peer, network};
 pub(crate) use connection_auth::binds_connection;
 pub(crate) use date::{parse_date, parse_rfc3339, parse_time, rfc3339};
 pub(crate) use fetch_metadata::{

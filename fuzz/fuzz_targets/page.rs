@@ -21,7 +21,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use libfuzzer_sys::fuzz_target;
 
-const BANNER: &[u8] = b"<link rel=\"stylesheet\" href=\"/.consentry/banner.css\">";
+const BANNER: &[u8] = b"<consentry-banner class=\"consentry-banner\"";
 
 /// With the banner only, and with both banner and guard.
 static SITES: LazyLock<[(SiteRewriter, ConsentUi); 2]> = LazyLock::new(|| {
@@ -67,8 +67,15 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
         // The page may contain the same bytes itself.
-        let fits = |at: usize| out[..at] == page[..at] && out.ends_with(&page[at..]);
-        let inside = places.iter().filter(|at| **at <= page.len()).any(|at| fits(*at));
+        // Open elements are closed before the banner.
+        let fits = |at: usize| {
+            let same = out[..at].iter().zip(page).take_while(|(out, page)| out == page).count();
+            (0..=same).rev().any(|end| {
+                let is_closing = out[end..at].split_inclusive(|byte| *byte == b'>').all(|tag| tag.starts_with(b"</") && tag.ends_with(b">"));
+                is_closing && out.ends_with(&page[end..])
+            })
+        };
+        let inside = places.iter().any(|at| fits(*at));
         // At the end of the page open elements are closed, and an incomplete tag is dropped.
         let same = out.iter().zip(page).take_while(|(out, page)| out == page).count();
         let at_the_end = same == page.len() || page[..=same].contains(&b'<');

@@ -15,6 +15,8 @@ const MAX_KEYS: usize = 8;
 /// Prefix of every signed message. Signatures of other messages with the same key are therefore
 /// never valid.
 const CONTEXT: &[u8] = b"consentry consent cookie\0";
+/// Prefix of the message for tokens in forms.
+const FORM: &[u8] = b"consentry form token\0";
 /// Prefix of the message for tags in affinity cookies.
 const AFFINITY: &[u8] = b"consentry affinity cookie\0";
 
@@ -76,14 +78,34 @@ impl CookieKeys {
 
     /// The signature of a value, in base64url without padding.
     pub(super) fn sign(&self, value: &str) -> Option<String> {
-        let tag = hmac::sign(self.0.first()?, &message(value));
+        self.tag(CONTEXT, value.as_bytes())
+    }
+
+    /// Whether one of the keys made this signature.
+    pub(super) fn verify(&self, value: &str, signature: &str) -> bool {
+        self.is_tag(CONTEXT, value.as_bytes(), signature)
+    }
+
+    /// The token of a form for a visitor with these properties.
+    pub(crate) fn form_token(&self, visitor: &[u8]) -> Option<String> {
+        self.tag(FORM, visitor)
+    }
+
+    /// Whether one of the keys made this token for a visitor with these properties.
+    pub(crate) fn is_form_token(&self, visitor: &[u8], token: &str) -> bool {
+        self.is_tag(FORM, visitor, token)
+    }
+
+    /// The tag of the first key, in base64url without padding.
+    fn tag(&self, context: &[u8], value: &[u8]) -> Option<String> {
+        let tag = hmac::sign(self.0.first()?, &[context, value].concat());
         Some(URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// Whether one of the keys made this signature. Takes constant time per key.
-    pub(super) fn verify(&self, value: &str, signature: &str) -> bool {
-        let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        let message = message(value);
+    /// Whether one of the keys made this tag. Takes constant time per key.
+    fn is_tag(&self, context: &[u8], value: &[u8], tag: &str) -> bool {
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(tag) else { return false };
+        let message = [context, value].concat();
         self.0.iter().any(|key| hmac::verify(key, &message, &tag).is_ok())
     }
 
@@ -123,10 +145,6 @@ pub(crate) fn key_lines(text: &str) -> Result<Vec<&str>, CookieKeysError> {
     }
 }
 
-fn message(value: &str) -> Vec<u8> {
-    [CONTEXT, value.as_bytes()].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +166,10 @@ mod tests {
         assert_ne!(rotated.sign("value"), Some(signed.clone()));
         assert!(!keys(OLD).verify("value", &rotated.sign("value").expect("signs")));
         assert!(!keys(OLD).verify("Value", &signed));
+        assert!(!rotated.is_form_token(b"value", &signed), "each kind of message has its own tags");
+        let token = rotated.form_token(b"value").expect("signs");
+        assert!(rotated.is_form_token(b"value", &token) && !rotated.is_form_token(b"", &token));
+        assert!(!rotated.verify("value", &token) && !keys(OLD).is_form_token(b"value", &token));
         for forged in ["", "A", &signed[1..], &"A".repeat(43), &format!("{signed}="), "*"] {
             assert!(!rotated.verify("value", forged), "{forged}");
         }

@@ -1,9 +1,11 @@
-//! Cookie banner: a form without scripts, for undecided visitors.
+//! Cookie banner: forms without scripts, for undecided visitors.
+//!
+//! The markup is isolated from the page by a declarative shadow tree (WHATWG HTML section 4.12.3).
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use askama::Template;
+use bytes::Bytes;
 use form_urlencoded::byte_serialize;
 
 use super::context::SiteContext;
@@ -24,8 +26,17 @@ pub struct BannerContext<'a> {
     pub return_to: Option<&'a str>,
     /// Whether the page's policy allows a form that posts to this site.
     pub form: bool,
-    /// The nonce that the page's policy requires for a stylesheet.
-    pub nonce: Option<&'a str>,
+    /// The kind of style that the page's policy allows.
+    pub style: BannerStyle<'a>,
+}
+
+/// How the style of the banner is included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BannerStyle<'a> {
+    /// In the page, with the nonce that the page's policy requires.
+    Inline(Option<&'a str>),
+    /// As links to the stylesheets.
+    Linked,
 }
 
 #[derive(Template)]
@@ -38,116 +49,167 @@ struct Markup<'a> {
     /// Identifies the texts in the receipt.
     version: Option<String>,
     query: String,
-    return_to: Option<&'a str>,
+    return_to: &'a str,
     form: bool,
-    nonce: Option<&'a str>,
+    style: &'a str,
+    page_style: &'a str,
 }
 
-/// Placeholder of the return path in prerendered markup.
+/// The placeholders in prerendered markup.
+const PLACEHOLDERS: [(&str, Then); 3] = [
+    (RETURN_TO, Then::Value),
+    (STYLE, Then::Style(Sheet::Banner)),
+    (PAGE_STYLE, Then::Style(Sheet::Page)),
+];
 const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
+const STYLE: &str = "CONSENTRY-STYLE";
+const PAGE_STYLE: &str = "CONSENTRY-PAGE-STYLE";
 
-/// The banner in every language, prerendered. Only the return path differs between pages.
+/// The banner in every language, prerendered. Only the return path and the kind of style differ
+/// between pages.
 #[derive(Debug)]
 pub(super) struct Banners {
-    by_tag: HashMap<String, RenderedBanner>,
+    by_tag: HashMap<String, Vec<Fragment>>,
     /// The categories granted until a visitor decides, as in the markup.
     granted: CategorySet,
+    styles: Styles,
 }
 
-/// The prerendered banner in one language.
+/// The stylesheets.
 #[derive(Debug)]
-struct RenderedBanner {
-    /// Markup without a return path.
-    whole: String,
-    /// Markup with a return path.
-    parts: Vec<Fragment>,
+struct Styles {
+    /// In the shadow tree.
+    banner: Bytes,
+    /// In the page.
+    page: Bytes,
 }
 
 /// A piece of markup and the placeholder after it.
 #[derive(Debug)]
 struct Fragment {
     text: String,
-    then: Option<ReturnTo>,
+    then: Option<Then>,
 }
 
-/// The encoding of the return path.
+/// The replacement of a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReturnTo {
-    /// A form field value.
+enum Then {
+    /// The return path as a form field value.
     Value,
-    /// Part of a link's query.
+    /// The return path as a part of a link's query.
     Query,
+    Style(Sheet),
+}
+
+/// A stylesheet of the banner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sheet {
+    /// For the shadow tree.
+    Banner,
+    /// For the page: reserves space, and styles the banner of old browsers.
+    Page,
 }
 
 impl Banners {
     /// Prerenders the banner of a site.
-    pub(super) fn new(site: &SiteContext) -> Self {
+    pub(super) fn new(site: &SiteContext, settings: &BannerSettings) -> Self {
         let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
-            let of = BannerContext { locale, granted, return_to: None, form: true, nonce: None };
-            let whole = markup(site, of)?;
-            let parts = parts(&markup(site, BannerContext { return_to: Some(RETURN_TO), ..of })?);
-            Some((locale.tag.clone(), RenderedBanner { whole, parts }))
+            Some((locale.tag.clone(), fragments(site, locale, granted, true)?))
         });
-        Self { by_tag: all.collect(), granted }
+        Self { by_tag: all.collect(), granted, styles: styles(settings) }
     }
 
     /// The markup for a page. Rendered again if the parameters differ from the prerendered ones.
     pub(super) fn markup(&self, site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
-        let made = self
-            .by_tag
-            .get(&of.locale.tag)
-            .filter(|_| of.form && of.nonce.is_none() && of.granted == self.granted);
-        let Some(RenderedBanner { whole, parts }) = made else { return markup(site, of) };
-        let Some(return_to) = of.return_to else { return Some(whole.clone()) };
-        let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
-        let value = if return_to.bytes().any(special) {
-            let escaped = askama::filters::escape(return_to, askama::filters::Html).ok()?;
-            Cow::Owned(escaped.to_string())
-        } else {
-            Cow::Borrowed(return_to)
+        let made =
+            self.by_tag.get(&of.locale.tag).filter(|_| of.form && of.granted == self.granted);
+        let fresh = match made {
+            Some(_) => Vec::new(),
+            None => fragments(site, of.locale, of.granted, of.form)?,
         };
-        let mut query = String::with_capacity(3 * return_to.len());
-        query.extend(byte_serialize(return_to.as_bytes()));
-        let length: usize = parts.iter().map(|part| part.text.len() + query.len()).sum();
+        let fragments = made.unwrap_or(&fresh);
+        let return_to = of.return_to.unwrap_or_default();
+        let value = askama::filters::escape(return_to, askama::filters::Html).ok()?.to_string();
+        let query: String = byte_serialize(return_to.as_bytes()).collect();
+        let styles = [Sheet::Banner, Sheet::Page].map(|sheet| self.style(site, sheet, of.style));
+        let [banner_style, page_style] = &styles;
+        let then = |part: &Fragment| match part.then {
+            Some(Then::Value) => &*value,
+            Some(Then::Query) => &*query,
+            Some(Then::Style(Sheet::Banner)) => banner_style,
+            Some(Then::Style(Sheet::Page)) => page_style,
+            None => "",
+        };
+        let length = fragments.iter().map(|part| part.text.len() + then(part).len()).sum();
         let mut markup = String::with_capacity(length);
-        for part in parts {
+        for part in fragments {
             markup.push_str(&part.text);
-            match part.then {
-                Some(ReturnTo::Value) => markup.push_str(&value),
-                Some(ReturnTo::Query) => markup.push_str(&query),
-                None => {}
-            }
+            markup.push_str(then(part));
         }
         Some(markup)
     }
+
+    /// The stylesheet at `banner.css`, by the query of the request.
+    pub(super) fn stylesheet(&self, query: Option<&str>) -> Bytes {
+        match query {
+            Some(PAGE_QUERY) => self.styles.page.clone(),
+            _ => self.styles.banner.clone(),
+        }
+    }
+
+    /// The element that includes a stylesheet.
+    fn style(&self, site: &SiteContext, sheet: Sheet, how: BannerStyle<'_>) -> String {
+        let (text, query) = match sheet {
+            Sheet::Banner => (&self.styles.banner, String::new()),
+            Sheet::Page => (&self.styles.page, format!("?{PAGE_QUERY}")),
+        };
+        let nonce = match how {
+            BannerStyle::Linked => {
+                let prefix = &site.settings.prefix;
+                return format!("<link rel=\"stylesheet\" href=\"{prefix}banner.css{query}\">");
+            }
+            BannerStyle::Inline(nonce) => nonce,
+        };
+        let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
+        format!("<style{nonce}>{}</style>", String::from_utf8_lossy(text))
+    }
 }
 
-/// Splits markup at the placeholders.
-fn parts(markup: &str) -> Vec<Fragment> {
+/// The query of the stylesheet for the page.
+const PAGE_QUERY: &str = "page";
+
+/// Renders the markup with placeholders.
+fn fragments(
+    site: &SiteContext,
+    locale: &Locale,
+    granted: CategorySet,
+    form: bool,
+) -> Option<Vec<Fragment>> {
+    let markup = markup(site, locale, granted, form)?;
     let encoded: String = byte_serialize(RETURN_TO.as_bytes()).collect();
+    let places = PLACEHOLDERS.into_iter().chain([(&*encoded, Then::Query)]);
+    let places: Vec<_> = places.collect();
     let mut parts = Vec::new();
-    let mut rest = markup;
+    let mut rest = &*markup;
     loop {
-        let places = [(RETURN_TO, ReturnTo::Value), (&encoded, ReturnTo::Query)];
-        let next =
-            places.iter().filter_map(|(text, then)| Some((rest.find(text)?, text.len(), *then)));
-        let Some((at, length, then)) = next.min_by_key(|(at, _, _)| *at) else { break };
-        let (text, after) = (rest.get(..at), rest.get(at + length..));
-        parts.push(Fragment { text: text.unwrap_or_default().to_owned(), then: Some(then) });
+        let found = places.iter().filter_map(|(text, then)| Some((rest.find(text)?, text, *then)));
+        let Some((at, text, then)) = found.min_by_key(|(at, _, _)| *at) else { break };
+        let (before, after) = (rest.get(..at), rest.get(at + text.len()..));
+        parts.push(Fragment { text: before.unwrap_or_default().to_owned(), then: Some(then) });
         rest = after.unwrap_or_default();
     }
     parts.push(Fragment { text: rest.to_owned(), then: None });
-    parts
+    Some(parts)
 }
 
 /// Renders the markup in ASCII, which is valid in every encoding of the page.
-fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
+fn markup(site: &SiteContext, locale: &Locale, granted: CategorySet, form: bool) -> Option<String> {
     let categories = &site.reader().categories;
-    let present = of.granted.difference(CategorySet::NECESSARY);
-    let absent = categories.all().difference(of.granted).difference(CategorySet::NECESSARY);
-    let names = |set| of.locale.list(categories.names_of(set));
-    let texts = &of.locale.texts;
+    let absent = categories.all().difference(granted).difference(CategorySet::NECESSARY);
+    let names = |set| locale.list(categories.names_of(set));
+    let texts = &locale.texts;
+    let present = granted.difference(CategorySet::NECESSARY);
     let text = if present == CategorySet::EMPTY {
         fill(&texts.banner_text, &[("categories", &names(absent))])
     } else if absent == CategorySet::EMPTY {
@@ -158,14 +220,15 @@ fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
     };
     let markup = Markup {
         prefix: &site.settings.prefix,
-        locale: of.locale,
+        locale,
         texts,
         text: text.into_owned(),
-        version: site.texts.field(&of.locale.tag),
-        query: query(&of.locale.tag, of.return_to),
-        return_to: of.return_to,
-        form: of.form,
-        nonce: of.nonce,
+        version: site.texts.field(&locale.tag),
+        query: query(&locale.tag, Some(RETURN_TO)),
+        return_to: RETURN_TO,
+        form,
+        style: STYLE,
+        page_style: PAGE_STYLE,
     };
     markup.render().ok().map(|markup| ascii(&markup))
 }
@@ -183,14 +246,30 @@ fn ascii(markup: &str) -> String {
     out
 }
 
-/// The stylesheet with the site's colours and position.
-pub(super) fn style(banner: &BannerSettings) -> String {
-    let position = match banner.position {
-        Position::Bottom => "inset:auto 0 0 0",
-        Position::Top => "inset:0 0 auto 0",
-        Position::Corner => {
-            "inset:auto 1rem 1rem auto;max-width:min(26rem,calc(100% - 2rem));border-radius:.5rem"
-        }
+/// Maximum height on wide and narrow screens. The page reserves the same space at its end, so that
+/// the banner covers no part of it for good.
+const HEIGHTS: [&str; 2] = ["max(25vh,220px)", "max(39vh,170px)"];
+/// Maximum height of the banner in the corner.
+const CORNER_HEIGHT: &str = "360px";
+
+/// The stylesheets with the site's colours and position.
+fn styles(banner: &BannerSettings) -> Styles {
+    let [wide, narrow] = HEIGHTS;
+    let (place, place_narrow, grid, edge, wide) = match banner.position {
+        Position::Bottom => ("inset:auto 0 0 0", "inset:auto 0 0 0", "1fr auto", "bottom", wide),
+        Position::Top => ("inset:0 0 auto 0", "inset:0 0 auto 0", "1fr auto", "top", wide),
+        Position::Corner => (
+            "inset:auto 1em 1em auto;max-width:26em;border-radius:.5em",
+            "inset:auto 0 0 0;max-width:none;border-radius:0",
+            "1fr",
+            "bottom",
+            CORNER_HEIGHT,
+        ),
+    };
+    // At the top, space cannot be reserved without moving the page.
+    let [reserved, reserved_narrow] = match banner.position {
+        Position::Top => ["0", "0"],
+        Position::Bottom | Position::Corner => [wide, narrow],
     };
     let Colours { background, text, button, button_text } = &banner.colours;
     let colours = |defaults: [&str; 4]| {
@@ -204,12 +283,30 @@ pub(super) fn style(banner: &BannerSettings) -> String {
         all.join(";")
     };
     let light = colours(["#fff", "#1b1b1b", "#0b57a4", "#fff"]);
-    let dark = colours(["#17181a", "#ececec", "#8ec2ff", "#10233a"]);
-    let dark = format!("@media(prefers-color-scheme:dark){{.consentry-banner{{{dark}}}}}\n");
-    include_str!("banner.css")
-        .replace("COLOURS", &light)
-        .replace("PLACE", position)
-        .replace("DARK", &dark)
+    let dark = colours(["#1d2024", "#ececec", "#8ec2ff", "#10233a"]);
+    let dark = format!("@media(prefers-color-scheme:dark){{section{{{dark}}}}}\n");
+    let filled = |sheet: &str| {
+        let mut sheet = sheet.to_owned();
+        for (name, value) in [
+            ("COLOURS", &*light),
+            ("DARK", &dark),
+            ("PLACE_NARROW", place_narrow),
+            ("PLACE", place),
+            ("GRID", grid),
+            ("EDGE", edge),
+            ("RESERVED_NARROW", reserved_narrow),
+            ("RESERVED", reserved),
+            ("WIDE", wide),
+            ("NARROW", narrow),
+        ] {
+            sheet = sheet.replace(name, value);
+        }
+        Bytes::from(sheet.replace('\n', ""))
+    };
+    Styles {
+        banner: filled(include_str!("banner.css")),
+        page: filled(include_str!("banner_page.css")),
+    }
 }
 
 #[cfg(test)]
@@ -220,12 +317,19 @@ mod tests {
     fn the_style_has_the_colours_and_position_of_the_site_and_no_placeholders() {
         for position in [Position::Bottom, Position::Top, Position::Corner] {
             let colours = Colours { button: Some("#123456".to_owned()), ..Colours::default() };
-            let style = style(&BannerSettings { position, colours });
-            assert_eq!(style.matches("--consentry-button:#123456").count(), 2);
-            assert!(
-                !style.contains("COLOURS") && !style.contains("PLACE") && !style.contains("DARK")
-            );
-            assert_eq!(style.matches('{').count(), style.matches('}').count());
+            let styles = styles(&BannerSettings { position, colours });
+            let [banner, page] = [styles.banner, styles.page]
+                .map(|text| String::from_utf8_lossy(&text).into_owned());
+            assert_eq!(banner.matches("--consentry-button:#123456").count(), 2);
+            for style in [banner, page] {
+                let is_placeholder = |word: &str| {
+                    word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase())
+                };
+                let words = style.split(|letter: char| !letter.is_ascii_alphabetic());
+                assert_eq!(words.filter(|word| is_placeholder(word)).count(), 0, "{style}");
+                assert_eq!(style.matches('{').count(), style.matches('}').count());
+                assert!(!style.contains('<'), "it ends no style element");
+            }
         }
     }
 

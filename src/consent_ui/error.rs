@@ -47,7 +47,7 @@ pub enum ConsentUiError {
     NotAReport,
     /// The body is not a valid form.
     #[error(
-        "the form has choice (accept, reject or save), allow for each category, return_to, lang, texts, banner"
+        "the form has choice (accept, reject or save), allow for each category, return_to, lang, texts, banner, token"
     )]
     NotAForm,
     /// The return path belongs to another site.

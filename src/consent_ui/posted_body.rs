@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tower::BoxError;
 
-use super::csrf::is_same_origin;
+use super::csrf::Sender;
 use super::error::{ConsentUiError, allow};
 use crate::consent::{CategorySet, ConsentReader};
 use crate::http::{Fields, without_parameters};
@@ -54,6 +54,8 @@ pub(super) struct FormBody {
     pub(super) texts: Option<String>,
     /// Posted by the banner.
     pub(super) banner: bool,
+    /// The token of a form of the preference centre.
+    pub(super) token: Option<String>,
 }
 
 impl PostedBody for FormBody {
@@ -66,10 +68,12 @@ impl PostedBody for FormBody {
             match &*name {
                 "choice" => form.choice = Some(value),
                 "allow" => form.allow.push(value),
-                "return_to" => form.return_to = Some(value),
+                // Empty in the banner of a compressed page.
+                "return_to" => form.return_to = Some(value).filter(|path| !path.is_empty()),
                 "lang" => form.lang = Some(value),
                 "texts" => form.texts = Some(value),
                 "banner" => form.banner = true,
+                "token" => form.token = Some(value),
                 _ => return Err(ConsentUiError::NotAForm),
             }
         }
@@ -105,6 +109,27 @@ where
     posted_body(request).await
 }
 
+/// Reads the form of the preference centre or the banner, and who sent it. Rejects requests from
+/// other sites.
+pub(super) async fn posted_form<B>(
+    reader: &ConsentReader,
+    request: Request<B>,
+) -> Result<(HeaderMap, FormBody, Sender), ConsentUiError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let sender = Sender::of(request.headers());
+    allow(request.method(), &[Method::POST])?;
+    if sender == Sender::Other {
+        return Err(ConsentUiError::CrossSite);
+    }
+    if !reader.reads_own_cookie() {
+        return Err(ConsentUiError::NotASource);
+    }
+    let (headers, form) = read(request).await?;
+    Ok((headers, form, sender))
+}
+
 /// Reads a posted body. Rejects requests from other sites.
 pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), ConsentUiError>
 where
@@ -112,6 +137,14 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     is_posted(&request)?;
+    read(request).await
+}
+
+async fn read<T, B>(request: Request<B>) -> Result<(HeaderMap, T), ConsentUiError>
+where
+    T: PostedBody,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let media_type = is_readable(request.headers(), T::MEDIA_TYPES)?;
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| match error
@@ -126,7 +159,10 @@ where
 /// Checks that a request is a `POST` from a page of the site.
 fn is_posted<B>(request: &Request<B>) -> Result<(), ConsentUiError> {
     allow(request.method(), &[Method::POST])?;
-    if is_same_origin(request.headers()) { Ok(()) } else { Err(ConsentUiError::CrossSite) }
+    match Sender::of(request.headers()) {
+        Sender::SameOrigin => Ok(()),
+        Sender::Other | Sender::Unknown => Err(ConsentUiError::CrossSite),
+    }
 }
 
 /// The media type of the body. Rejects unsupported media types and bodies that are too long.

@@ -11,9 +11,11 @@ use tower::BoxError;
 use super::activation::is_activated;
 use super::context::SiteContext;
 use super::cookie_list::{List, cookies};
+use super::csrf::Sender;
 use super::error::{ConsentUiError, Rejection};
+use super::form_token::{form_token, is_form_token};
 use super::layout::{Layout, in_language, queried, query};
-use super::posted_body::{FormBody, allowed, posted};
+use super::posted_body::{FormBody, allowed, posted_form};
 use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::empty;
@@ -25,11 +27,18 @@ use crate::receipts::DecisionChannel;
 /// Maximum number of cookies to list per category, to keep the page small.
 const MOST_LISTED: usize = 12;
 
+/// The query parameter of the page that asks for a choice again.
+const REPEAT: &str = "repeat";
+
 #[derive(Template)]
 #[template(path = "preferences.html")]
 struct Preferences<'a> {
     page: Layout<'a>,
     saved: bool,
+    /// The visitor must repeat a choice, because the browser did not report where it was made.
+    repeat: bool,
+    /// The token of the forms.
+    token: Option<String>,
     /// Identifies the texts in the receipt.
     texts_version: Option<String>,
     state: String,
@@ -125,6 +134,8 @@ pub(super) fn page(
     });
     let preferences = Preferences {
         saved: queried(uri, "saved").is_some(),
+        repeat: queried(uri, REPEAT).is_some() && !locale.texts.repeat.is_empty(),
+        token: form_token(site, headers, info),
         texts_version: site.texts.field(&locale.tag),
         state: state.into_owned(),
         gpc,
@@ -148,12 +159,52 @@ pub(super) async fn post<B>(
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
+    let (headers, form, sender) = posted_form(site.reader(), request).await?;
+    let is_ours = |token: &str| is_form_token(token, site, &headers, info);
+    if sender == Sender::Unknown && !form.token.as_deref().is_some_and(is_ours) {
+        return repeat(site, &headers, &form).map_err(Rejection::from);
+    }
     let recorded = record(site, &headers, &form, info).await;
     recorded.map_err(|error| {
         let back = page_with_form(site, &headers, &form);
         Rejection { error, lang: form.lang, back }
     })
+}
+
+/// Redirects to the preference centre, whose forms have a token. Nothing is recorded.
+fn repeat(
+    site: &SiteContext,
+    headers: &HeaderMap,
+    form: &FormBody,
+) -> Result<Response<Bytes>, ConsentUiError> {
+    let prefix = &site.settings.prefix;
+    let locale = in_language(&site.settings.locales, form.lang.as_deref(), headers)?;
+    let back = return_path(form, headers, prefix)?;
+    see_other(format!("{prefix}?{REPEAT}=1&{}", query(&locale.tag, back)))
+}
+
+/// The path to return to after the choice.
+fn return_path<'a>(
+    form: &'a FormBody,
+    headers: &'a HeaderMap,
+    prefix: &str,
+) -> Result<Option<&'a str>, ConsentUiError> {
+    let named = match form.return_to.as_deref() {
+        Some(back) => Some(is_local_path(back).ok_or(ConsentUiError::ReturnTo)?),
+        None => None,
+    };
+    Ok(match form.banner {
+        // The banner of a compressed page contains no return path, and some pages send no referrer.
+        true => back(named, headers, prefix).or(Some("/")),
+        false => named,
+    })
+}
+
+fn see_other(location: String) -> Result<Response<Bytes>, ConsentUiError> {
+    let mut response = empty(StatusCode::SEE_OTHER);
+    let location = HeaderValue::try_from(location).map_err(|_| ConsentUiError::ReturnTo)?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }
 
 /// Path and query of the page with the form. `None` if the form's language is unknown.
@@ -179,15 +230,7 @@ async fn record(
     if granted != CategorySet::NECESSARY && !is_activated(headers) {
         return Err(ConsentUiError::NotActivated);
     }
-    let named = match form.return_to.as_deref() {
-        Some(back) => Some(is_local_path(back).ok_or(ConsentUiError::ReturnTo)?),
-        None => None,
-    };
-    let back = match form.banner {
-        // The banner of a compressed page contains no return path, and some pages send no referrer.
-        true => back(named, headers, &site.settings.prefix).or(Some("/")),
-        false => named,
-    };
+    let back = return_path(form, headers, &site.settings.prefix)?;
     let locale = in_language(&site.settings.locales, form.lang.as_deref(), headers)?;
     let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
     let language = Some(locale.tag.as_str());
@@ -198,9 +241,7 @@ async fn record(
         Some(back) => back.to_owned(),
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
     };
-    let mut response = empty(StatusCode::SEE_OTHER);
-    let location = HeaderValue::try_from(location).map_err(|_| ConsentUiError::ReturnTo)?;
-    response.headers_mut().insert(LOCATION, location);
+    let mut response = see_other(location)?;
     recorded.add_to(response.headers_mut());
     Ok(response)
 }

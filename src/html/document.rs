@@ -1,9 +1,10 @@
 //! Streaming rewriter of one document. It inserts the guard script before the first element and
-//! the banner at the start of the body, and makes blocked loads inert. All other bytes are
+//! the banner at the end of the body, and makes blocked loads inert. All other bytes are
 //! unchanged.
 
 mod capture;
 mod elements;
+mod open_elements;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::tag::{Name, Tag, disabled};
 use super::tokenizer::{Token, Tokenizer};
 use super::tree::{ElementStack, TagFacts};
 use super::xml::Namespaces;
+use open_elements::OpenElements;
 
 /// Maximum bytes to buffer of a tag, of inline CSS, or of JSON with URLs.
 const LIMIT: usize = 4 * 1024 * 1024;
@@ -32,10 +34,18 @@ const MAX_DEPTH: usize = 4;
 pub(super) struct Insertions {
     /// The tag of the guard's script.
     pub(super) guard: Option<Arc<str>>,
-    /// The banner, in ASCII.
-    pub(super) banner: Option<Arc<str>>,
-    /// Insert at `<head>` and `<body>` only, never at the end: the document may be a fragment.
+    /// The banner.
+    pub(super) banner: Option<Banner>,
+    /// Insert into documents with `<head>` and `<body>` only: the document may be a fragment.
     pub(super) only_whole: bool,
+}
+
+/// The banner, in ASCII.
+#[derive(Debug, Clone)]
+pub(super) struct Banner {
+    pub(super) markup: Arc<str>,
+    /// The banner without inline styles, which a `<meta>` element can forbid.
+    pub(super) linked: Option<String>,
 }
 
 /// The rewriter of one document.
@@ -56,6 +66,12 @@ pub(super) struct HtmlDocument {
     pending: Insertions,
     /// The first element has started.
     started: bool,
+    /// The body has started by its tag.
+    has_body: bool,
+    /// A `<meta>` element forbids inline styles.
+    restricts_styles: bool,
+    /// The elements to close before the banner.
+    open: OpenElements,
     /// Number of open `template` elements.
     templates: usize,
     /// Checks the output after the document has become ambiguous.
@@ -107,6 +123,9 @@ impl HtmlDocument {
             guard: inserts.guard.clone(),
             pending: inserts,
             started: false,
+            has_body: false,
+            restricts_styles: false,
+            open: OpenElements::default(),
             templates: 0,
             scrubber: None,
             unprocessed: Vec::new(),
@@ -194,14 +213,19 @@ impl HtmlDocument {
         let written = out.len();
         self.end_capture(out);
         let left = self.pending.guard.is_some() || self.pending.banner.is_some();
+        let part = self.pending.only_whole && !self.has_body;
         // In XML, no element can follow the root element.
-        if self.kind.is_xml() || self.pending.only_whole || !left {
+        if self.kind.is_xml() || part || !left {
             out.append(&mut self.unprocessed);
         } else {
             self.close(out);
             let inserts = std::mem::take(&mut self.pending);
-            for insert in [inserts.guard, inserts.banner].into_iter().flatten() {
-                self.insert(&insert, out);
+            if let Some(guard) = inserts.guard {
+                self.insert(&guard, out);
+            }
+            if let Some(banner) = inserts.banner {
+                self.open.close(out);
+                self.insert_banner(banner, out);
             }
         }
         self.scrub(written, true, out);
@@ -243,6 +267,7 @@ impl HtmlDocument {
             Token::Start(range) => self.with_tag(bytes(range), out, Self::start),
             Token::End(range) => self.with_tag(bytes(range), out, |document, tag, out| {
                 document.end_capture(out);
+                document.insert_before_end(&tag.name(), out);
                 tag.write(&[], out);
                 document.end_element(&tag.name());
             }),
@@ -536,32 +561,35 @@ mod tests {
     }
 
     fn inserts() -> Insertions {
-        let banner = "<aside><form action=\"/b\"></form></aside>";
+        let banner = "<aside><form action=\"/b\"></form></aside>".into();
+        let banner = Banner { markup: banner, linked: Some("<link>".to_owned()) };
         let guard = "<script src=\"/g\"></script>";
-        Insertions { guard: Some(guard.into()), banner: Some(banner.into()), only_whole: false }
+        Insertions { guard: Some(guard.into()), banner: Some(banner), only_whole: false }
     }
 
     #[test]
-    fn the_guard_comes_before_the_first_element_and_the_banner_first_in_the_body() {
+    fn the_guard_comes_before_the_first_element_and_the_banner_last_in_the_body() {
         let (guard, banner) =
             ("<script src=\"/g\"></script>", "<aside><form action=\"/b\"></form></aside>");
         for (html, expected) in [
             (
                 "<!doctype html><html><HEAD lang=x><title>a</title><body>b",
-                "<!doctype html><html><HEAD lang=x>{g}<title>a</title><body>{b}b",
+                "<!doctype html><html><HEAD lang=x>{g}<title>a</title><body>b{b}",
             ),
             ("<!doctype html><title>a</title><p>b", "<!doctype html>{g}<title>a</title><p>b{b}"),
-            ("<html><body onload=x>b", "<html>{g}<body onload=x>{b}b"),
+            ("<html><body onload=x>b", "<html>{g}<body onload=x>b{b}"),
             (
                 "<template><head><body></template><head><body>b",
-                "{g}<template><head><body></template><head><body>{b}b",
+                "{g}<template><head><body></template><head><body>b{b}",
             ),
-            ("<noscript><head></noscript><body>b", "{g}<noscript><head></noscript><body>{b}b"),
+            ("<noscript><head></noscript><body>b", "{g}<noscript><head></noscript><body>b{b}"),
             (
                 "<!-- <head> --><style><head></style><body>",
                 "<!-- <head> -->{g}<style><head></style><body>{b}",
             ),
-            ("<svg><title><body></title></svg>", "{g}<svg><title><body>{b}</title></svg>"),
+            ("<svg><title><body></title></svg>", "{g}<svg><title><body></title></svg>{b}"),
+            ("<body>a</body></html>\n", "{g}<body>a{b}</body></html>\n"),
+            ("<p>a</body>b", "{g}<p>a{b}</body>b"),
             ("text", "text{g}{b}"),
             ("", "{g}{b}"),
             ("text <!-- that does not end", "text <!-- that does not end-->{g}{b}"),
@@ -570,13 +598,36 @@ mod tests {
             ("<p>a</p><p class='that does not end", "{g}<p>a</p>{b}"),
             (
                 "<head><base href=https://cdn.example/><body>",
-                "<head>{g}<base href=https://cdn.example/><body><aside><form action=\"//shop.example/b\"></form></aside>",
+                "<head>{g}<base href=https://cdn.example/><body><aside><form action=\"https://shop.example/b\"></form></aside>",
+            ),
+            (
+                "<base href=http://shop.example/><body>",
+                "{g}<base href=http://shop.example/><body><aside><form action=\"https://shop.example/b\"></form></aside>",
             ),
             ("<base href=/app/><body>", "{g}<base href=/app/><body>{b}"),
         ] {
             let expected = expected.replace("{g}", guard).replace("{b}", banner);
             assert_eq!(rewritten(&[html.as_bytes()], LIMIT, inserts()), expected);
         }
+    }
+
+    #[test]
+    fn a_meta_policy_against_inline_styles_selects_the_banner_with_links() {
+        for (content, linked) in [
+            ("default-src 'self'", true),
+            ("style-src 'nonce-a'", true),
+            ("style-src 'self' &#39;unsafe-inline&#39;", false),
+            ("upgrade-insecure-requests", false),
+        ] {
+            for name in ["Content-Security-Policy", "refresh"] {
+                let page = format!("<meta http-equiv={name} content=\"{content}\"><body>");
+                let out = rewritten(&[page.as_bytes()], LIMIT, inserts());
+                assert_eq!(out.ends_with("<body><link>"), linked && name != "refresh", "{out}");
+            }
+        }
+        let template = "<template><meta http-equiv=Content-Security-Policy content=\"style-src 'none'\"></template><body>";
+        let out = rewritten(&[template.as_bytes()], LIMIT, inserts());
+        assert!(out.ends_with("</aside>"), "{out}");
     }
 
     #[test]

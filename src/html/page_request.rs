@@ -10,11 +10,12 @@ use http::header::{
 use http::uri::PathAndQuery;
 
 use super::csp::{InsertionPolicy, Policies};
+use super::document::Banner;
 use super::response_headers;
 use super::transcoder::{PageCoding, Permit, RewriteLimit};
 use super::url_policy::UrlPolicy;
 use crate::consent::{CategorySet, Consent};
-use crate::consent_ui::{BannerContext, ConsentUi};
+use crate::consent_ui::{BannerContext, BannerStyle, ConsentUi};
 use crate::http::{
     Destination, FieldSection, Fields, Request, has_directive, is_swapped_in, members_of,
     without_parameters,
@@ -41,6 +42,8 @@ pub(crate) struct PageRequest {
     accept_language: Option<Box<str>>,
     path: Option<PathAndQuery>,
     host: Option<Box<str>>,
+    /// The visitor uses HTTPS.
+    secure: bool,
     pub(super) permit: Option<Permit>,
 }
 
@@ -49,6 +52,7 @@ impl PageRequest {
     pub(super) fn of<B>(
         request: &mut Request<B>,
         (banner, guards): (bool, bool),
+        secure: bool,
         budget: &RewriteLimit,
         consent: impl FnOnce(&FieldSection) -> Consent,
         grants_all: impl FnOnce(&Consent) -> bool,
@@ -76,6 +80,7 @@ impl PageRequest {
             accept_language: text(fields, &ACCEPT_LANGUAGE),
             path: uri.path_and_query().cloned(),
             host: text(fields, &HOST),
+            secure,
             permit: (window || guards && destination.is_page()).then(|| budget.take()).flatten(),
         };
         if window || guards {
@@ -128,21 +133,21 @@ impl PageRequest {
         centre: &ConsentUi,
         policies: &Policies,
         coding: PageCoding,
-    ) -> Option<String> {
+    ) -> Option<Banner> {
         if !self.window || consent.is_decided() {
             return None;
         }
-        let style = policies.style();
-        let nonce = match &style {
-            InsertionPolicy::WithNonce(nonce) => Some(nonce.as_str()),
-            // Without styles, the banner is still a form at the top of the page.
-            InsertionPolicy::Yes | InsertionPolicy::No => None,
-        };
         let locale = centre.locale(self.accept_language.as_deref())?;
         let path = self.path.as_ref().filter(|_| coding == PageCoding::Identity);
         let return_to = path.map(PathAndQuery::as_str);
         let granted = consent.granted;
-        centre.banner(BannerContext { locale, granted, return_to, form: policies.form(), nonce })
+        let (form, style) = (policies.form(), policies.banner_style());
+        let of = BannerContext { locale, granted, return_to, form, style };
+        let linked = BannerContext { style: BannerStyle::Linked, ..of };
+        Some(Banner {
+            markup: centre.banner(of)?.into(),
+            linked: (style != BannerStyle::Linked).then(|| centre.banner(linked)).flatten(),
+        })
     }
 
     /// The guard's script tag, if the page's policy permits it.
@@ -166,7 +171,8 @@ impl PageRequest {
     pub(super) fn policy(&self, granted: CategorySet, centre: &ConsentUi) -> UrlPolicy {
         let host = self.host.as_deref().unwrap_or_default();
         let filter = Arc::clone(centre.filter());
-        UrlPolicy::new(filter, granted, host.to_owned(), self.path().to_owned())
+        let scheme = if self.secure { "https" } else { "http" };
+        UrlPolicy::new(filter, granted, (scheme, host.to_owned()), self.path().to_owned())
     }
 
     fn path(&self) -> &str {

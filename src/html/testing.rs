@@ -24,8 +24,8 @@ pub(super) fn policy() -> UrlPolicy {
         };
     }
     let filter = FILTER.with(Arc::clone);
-    let (host, path) = ("shop.example".to_owned(), "/dir/page".to_owned());
-    UrlPolicy::new(filter, CategorySet::NECESSARY, host, path)
+    let site = ("https", "shop.example".to_owned());
+    UrlPolicy::new(filter, CategorySet::NECESSARY, site, "/dir/page".to_owned())
 }
 
 pub(super) fn blocker(charset: &str, xml: bool) -> Blocker {

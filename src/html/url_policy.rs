@@ -22,7 +22,8 @@ static UNKNOWN: LazyLock<Url> = LazyLock::new(|| Url::parse("https://invalid/").
 pub(super) struct UrlPolicy {
     filter: Arc<Filter>,
     granted: CategorySet,
-    /// The page's host with its port, and its path.
+    /// The page's scheme, its host with its port, and its path.
+    scheme: &'static str,
     host: String,
     path: String,
     /// The page's URL. Always HTTPS: rules only match hosts.
@@ -30,17 +31,19 @@ pub(super) struct UrlPolicy {
     /// The base of relative URLs without a `<base>`, if it differs from the page's URL.
     fallback: Option<Url>,
     base: Option<Url>,
+    /// The base has another origin than the page.
+    moved: bool,
 }
 
 impl UrlPolicy {
     pub(super) fn new(
         filter: Arc<Filter>,
         granted: CategorySet,
-        host: String,
+        (scheme, host): (&'static str, String),
         path: String,
     ) -> Self {
         let page = OnceLock::new();
-        Self { filter, granted, host, path, page, fallback: None, base: None }
+        Self { filter, granted, scheme, host, path, page, fallback: None, base: None, moved: false }
     }
 
     /// The policy for a page in an attribute of this page.
@@ -48,9 +51,9 @@ impl UrlPolicy {
         Self { fallback: Some(self.base().clone()), base: None, ..self.clone() }
     }
 
-    /// The page's host, with its port.
-    pub(super) fn host(&self) -> &str {
-        &self.host
+    /// The page's origin, if paths resolve to another one because of a `<base href>`.
+    pub(super) fn origin_beside_base(&self) -> Option<String> {
+        self.moved.then(|| format!("{}://{}", self.scheme, self.host))
     }
 
     fn page(&self) -> &Url {
@@ -82,6 +85,9 @@ impl UrlPolicy {
             && self.base.is_none()
             && !matches!(base.scheme(), "data" | "javascript")
         {
+            let page = Url::parse(&format!("{}://{}", self.scheme, self.host));
+            let joined = page.as_ref().ok().and_then(|page| page.join(href).ok());
+            self.moved = page.ok().map(|url| url.origin()) != joined.map(|url| url.origin());
             self.base = Some(base);
         }
     }

@@ -53,15 +53,19 @@ pub enum ForwardedFor {
 impl ForwardedFor {
     /// Reduces the address of a client. The port is dropped.
     fn reduce(self, client: Hop) -> Option<Hop> {
-        let network = match client.address {
-            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & (u32::MAX << 8)).into()),
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
-        };
         match self {
             Self::Full => Some(client),
-            Self::Network => Some(network.into()),
+            Self::Network => Some(network(client.address).into()),
             Self::None => None,
         }
+    }
+}
+
+/// The network of a client: the first 24 bits of an IPv4 address, the first 48 bits of an IPv6 address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & (u32::MAX << 8)).into()),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
     }
 }
 

@@ -54,7 +54,7 @@ macro_rules! texts {
 }
 
 /// Texts that a language may omit.
-const OPTIONAL: [&str; 2] = ["first_day", "elsewhere"];
+const OPTIONAL: [&str; 3] = ["first_day", "elsewhere", "repeat"];
 
 texts! {
     /// The language's own name.
@@ -78,6 +78,9 @@ texts! {
     /// Categories that another tool of the site refuses, so that this page cannot grant them:
     /// `{categories}`.
     elsewhere,
+    /// Why a choice must be repeated here: the browser did not report on which page it was made.
+    /// Optional.
+    repeat,
     /// Button: accept everything.
     accept_all,
     /// Button: reject everything.

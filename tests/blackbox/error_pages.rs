@@ -142,7 +142,8 @@ fn a_failed_form_without_script_is_a_page_in_the_language_of_the_form_with_a_lin
     assert!(reply.set_cookies().is_empty());
     // Another site posted the form. Its address is not linked.
     let length = ("Content-Length", "13");
-    let evil = [BROWSER, NAVIGATION, GERMAN, length, ("Referer", "https://evil.example/trap")];
+    let fields = [("Origin", "https://evil.example"), ("Referer", "https://evil.example/trap")];
+    let evil = [&[BROWSER, NAVIGATION, GERMAN, length], &fields[..]].concat();
     let mut client = proxy.connect();
     client.send(&request("POST", CENTRE, &evil));
     client.send(b"choice=accept");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{Origin, Proxy, consent_cookie, full_consent, run};
+use crate::support::{Origin, Proxy, consent_cookie, full_consent, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const OLD: &str = "0123456789abcdef0123456789abcdef";
@@ -203,6 +203,114 @@ fn a_granting_choice_needs_user_activation_if_the_browser_reports_it() {
     for body in ["granted=video", "allow=analytics", "granted=analytics&x=1"] {
         assert_eq!(proxy.post(api, body, &clicked).status, 400, "{body}");
     }
+}
+
+/// The token of the forms in the preference centre.
+fn token(proxy: &Proxy, fields: &[(&str, &str)]) -> String {
+    let page = proxy.get("/.consentry/", fields);
+    assert_eq!(page.field("cache-control").as_deref(), Some("no-store"));
+    let text = page.text();
+    let tokens: Vec<&str> = text.split("name=\"token\" value=\"").skip(1).collect();
+    let tokens: Vec<&str> = tokens.iter().map(|rest| rest.split('"').next().unwrap()).collect();
+    let [one, two, three] = tokens[..] else { panic!("{text}") };
+    assert!(one == two && two == three && one.len() == 43, "{tokens:?}");
+    one.to_owned()
+}
+
+/// Posts a form with these fields and no others. Returns the status, `Location`, and the number of cookies.
+fn submitted(proxy: &Proxy, form: &str, fields: &[(&str, &str)]) -> (u16, String, usize) {
+    let length = form.len().to_string();
+    let fixed =
+        [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", &*length)];
+    let mut client = proxy.connect();
+    client.send(&request("POST", "/.consentry/", &[&fixed[..], fields].concat()));
+    client.send(form.as_bytes());
+    let reply = client.reply("POST");
+    (reply.status, reply.field("location").unwrap_or_default(), reply.set_cookies().len())
+}
+
+#[test]
+fn a_form_from_an_unknown_page_records_nothing_and_leads_to_the_preferences_page() {
+    let origin = Origin::responding(OK);
+    let proxy = Proxy::start(&origin, "");
+    for fields in [&[][..], &[("Origin", "null")]] {
+        for (form, location) in [
+            ("choice=accept", "/.consentry/?repeat=1&lang=en"),
+            ("choice=reject&token=", "/.consentry/?repeat=1&lang=en"),
+            (
+                "banner=1&choice=accept&lang=de&return_to=/a?b",
+                "/.consentry/?repeat=1&lang=de&return_to=%2Fa%3Fb",
+            ),
+            ("banner=1&choice=accept", "/.consentry/?repeat=1&lang=en&return_to=%2F"),
+            ("choice=maybe", "/.consentry/?repeat=1&lang=en"),
+        ] {
+            let found = submitted(&proxy, form, fields);
+            assert_eq!(found, (303, location.to_owned(), 0), "{form} {fields:?}");
+        }
+        let invalid = submitted(&proxy, "choice=accept&return_to=//evil.example", fields);
+        assert_eq!((invalid.0, invalid.2), (400, 0));
+    }
+    let page = proxy.get("/.consentry/?repeat=1&lang=de&return_to=%2Fa%3Fb", &[]).text();
+    assert!(page.contains("role=\"alert\">Ihr Browser hat nicht mitgeteilt"), "{page}");
+    assert!(page.contains("name=\"return_to\" value=\"/a?b\""), "{page}");
+    assert!(!proxy.get("/.consentry/", &[]).text().contains("role=\"alert\""));
+}
+
+#[test]
+fn a_token_decides_only_without_origin_and_only_for_the_same_kind_of_visitor() {
+    let origin = Origin::responding(OK);
+    let proxy = Proxy::start(&origin, "listen.trusted_proxies = ['127.0.0.1']");
+    let own = [("User-Agent", "Browser/1"), ("X-Forwarded-For", "192.0.2.7")];
+    let token = token(&proxy, &own);
+    let form = format!("choice=accept&token={token}");
+    let post = |form: &str, fields: &[(&str, &str)]| {
+        let (status, location, cookies) = submitted(&proxy, form, fields);
+        (status, location.contains("repeat"), cookies)
+    };
+    let (recorded, repeated, rejected) = ((303, false, 1), (303, true, 0), (403, false, 0));
+    let replaced = |name: &str, value: &'static str| {
+        own.map(|(own, kept)| (own, if own == name { value } else { kept }))
+    };
+    for (fields, expected) in [
+        (own.to_vec(), recorded),
+        ([&own[..], &[("Origin", "null")]].concat(), recorded),
+        // A phone in the same network.
+        (replaced("X-Forwarded-For", "192.0.2.200").to_vec(), recorded),
+        (replaced("X-Forwarded-For", "192.0.3.7").to_vec(), repeated),
+        (replaced("X-Forwarded-For", "2001:db8::1").to_vec(), repeated),
+        (replaced("User-Agent", "Browser/2").to_vec(), repeated),
+        (vec![own[1]], repeated),
+        ([&own[..], &[("Host", "other.example")]].concat(), repeated),
+        // A token outweighs no field that names another site.
+        ([&own[..], &[("Origin", "https://evil.example")]].concat(), rejected),
+        ([&own[..], &[("Sec-Fetch-Site", "cross-site"), ("Origin", "null")]].concat(), rejected),
+        ([&own[..], &[("Sec-Fetch-Site", "same-site")]].concat(), rejected),
+    ] {
+        assert_eq!(post(&form, &fields), expected, "{fields:?}");
+    }
+    for forged in ["", "A", &token[1..], &"A".repeat(43), &format!("{token}=")] {
+        let form = format!("choice=accept&token={forged}");
+        assert_eq!(post(&form, &own), repeated, "{forged}");
+    }
+}
+
+#[test]
+fn replicas_with_the_same_key_share_tokens_and_only_those() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::responding(OK);
+    let key = keys(folder.path(), OLD);
+    let (one, two) = (Proxy::start(&origin, &key), Proxy::start(&origin, &key));
+    let (alone, other) = (Proxy::start(&origin, ""), Proxy::start(&origin, ""));
+    let cookies = |form: &str, proxy: &Proxy| submitted(proxy, form, &[]).2;
+    let shared = format!("choice=reject&token={}", token(&one, &[]));
+    let random = format!("choice=reject&token={}", token(&alone, &[]));
+    let found = [&one, &two, &alone, &other]
+        .map(|proxy| (cookies(&shared, proxy), cookies(&random, proxy)));
+    assert_eq!(found, [(1, 0), (1, 0), (0, 1), (0, 0)]);
+    // A reload keeps the key of the process.
+    alone.signal("HUP");
+    alone.expect_log("reloaded");
+    assert_eq!(cookies(&random, &alone), 1);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
 }
 
 #[test]
-fn undecided_visitors_get_the_banner_first_in_the_body() {
+fn undecided_visitors_get_the_banner_last_in_the_body() {
     let origin = Origin::responding(html());
     let proxy = Proxy::start(&origin, BANNER);
     let reply = load(
@@ -48,12 +48,14 @@ fn undecided_visitors_get_the_banner_first_in_the_body() {
     let text = reply.text();
     assert_eq!(reply.status, 200);
     for expected in [
-        "<body><link rel=\"stylesheet\" href=\"/.consentry/banner.css\">\n<section class=\"consentry-banner\"",
-        "<form method=\"post\" action=\"/.consentry/\">",
+        "<body><h1>Shop</h1><consentry-banner class=\"consentry-banner\" lang=\"de\" ",
+        "<template shadowrootmode=\"open\"><style>:host{",
+        "<form method=\"post\" action=\"/.consentry/\" target=\"_top\"><input type=\"hidden\" name=\"choice\" value=\"accept\">",
         "name=\"return_to\" value=\"/shop?a=1&#38;b=%22\"",
-        "<button name=\"choice\" value=\"accept\">Alle akzeptieren</button><button name=\"choice\" value=\"reject\">Alle ablehnen</button>",
-        "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\">Einstellungen</a>",
-        "</section><h1>Shop</h1></body></html>",
+        "<button value=\"accept\">Alle akzeptieren</button></form><form method=\"post\" action=\"/.consentry/\" target=\"_top\"><input type=\"hidden\" name=\"choice\" value=\"reject\">",
+        "<button value=\"reject\">Alle ablehnen</button></form>",
+        "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\" target=\"_top\">Einstellungen</a>",
+        "</section></consentry-banner></body></html>",
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");
     }
@@ -69,7 +71,41 @@ fn undecided_visitors_get_the_banner_first_in_the_body() {
     );
     proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"banner\"}", 1.0);
     let style = proxy.get("/.consentry/banner.css", &[]);
-    assert!(style.text().contains(".consentry-banner") && style.status == 200);
+    assert!(style.text().contains(":host{") && style.status == 200);
+    let style = proxy.get("/.consentry/banner.css?page", &[]);
+    assert!(style.text().contains("html{scroll-padding-bottom:") && style.status == 200);
+}
+
+#[test]
+fn the_banner_is_one_element_of_at_most_3500_bytes_compressed_in_each_language() {
+    let origin = Origin::responding(html());
+    let proxy = Proxy::start(&origin, BANNER);
+    for lang in ["de", "en", "es", "fr", "hu", "it", "ja", "ko", "nl", "pl", "pt-BR", "ru", "zh"] {
+        let text = load(&proxy, "/", &[("Accept-Language", lang)]).text();
+        let (before, rest) = text.split_once("<consentry-banner ").unwrap();
+        let (banner, after) = rest.split_once("</consentry-banner>").unwrap();
+        assert_eq!(format!("{before}{after}"), HTML, "no text around it");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, banner.as_bytes()).unwrap();
+        let bytes = encoder.finish().unwrap().len();
+        assert!(bytes <= 3500, "{lang}: {bytes}");
+        assert!(!text.contains("name=\"token\""), "tokens are in the preference centre only");
+    }
+}
+
+#[test]
+fn beside_a_foreign_base_links_and_forms_have_the_visited_scheme_and_host() {
+    let html = "<html><head><base href=\"https://other.example/x/\"></head><body></body></html>";
+    let origin = Origin::responding(page("Content-Type: text/html\r\n", html.as_bytes()));
+    let proxy =
+        Proxy::start(&origin, &format!("{BANNER}[listen]\ntrusted_proxies = ['127.0.0.1']\n"));
+    for (proto, site) in [("http", "http://shop.example"), ("https", "https://shop.example")] {
+        let fields = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", proto)];
+        let text = load(&proxy, "/", &fields).text();
+        assert_eq!(text.matches(&format!(" action=\"{site}/.consentry/\"")).count(), 4, "{text}");
+        assert_eq!(text.matches(&format!(" href=\"{site}/.consentry/")).count(), 4, "{text}");
+        assert!(!text.contains("=\"/.consentry/"), "{text}");
+    }
 }
 
 #[test]
@@ -246,17 +282,25 @@ fn a_decompression_bomb_passes_in_pieces_in_bounded_memory() {
 
 #[test]
 fn the_content_security_policy_of_the_page_is_respected() {
-    for (policy, nonce, form) in [
-        ("default-src 'self'", false, true),
-        ("style-src 'nonce-r4nd'; script-src 'self'", true, true),
-        ("default-src 'none'; form-action 'none'", false, false),
+    let linked = "<link rel=\"stylesheet\" href=\"/.consentry/banner.css\">";
+    for (policy, style, form) in [
+        ("default-src 'self'", linked, true),
+        ("style-src 'nonce-r4nd'; script-src 'self'", "<style nonce=\"r4nd\">", true),
+        ("style-src 'unsafe-inline'", "<style>", true),
+        ("default-src 'none'; form-action 'none'", linked, false),
     ] {
         let head = format!("Content-Type: text/html\r\nContent-Security-Policy: {policy}\r\n");
         let origin = Origin::responding(page(&head, HTML.as_bytes()));
         let proxy = Proxy::start(&origin, BANNER);
         let reply = load(&proxy, "/", &[]);
         let text = reply.text();
-        assert_eq!(text.contains(" nonce=\"r4nd\""), nonce, "{text}");
+        let link = style.replace(".css", ".css?page");
+        assert_eq!(
+            text.matches(style).count() + text.matches(&link).count(),
+            2 + usize::from(style == link) * 2,
+            "{text}"
+        );
+        assert_eq!(text.contains("<style"), style.starts_with("<style"), "{text}");
         assert_eq!(text.contains("<form"), form, "{text}");
         assert!(text.contains("/.consentry/?lang=en"), "the way to decide is always there");
         assert_eq!(reply.field("content-security-policy").as_deref(), Some(policy));
@@ -364,7 +408,7 @@ fn banner_colours_position_and_switches_are_configurable() {
         origin.url()
     ));
     let style = proxy.get("/.consentry/banner.css", &[("Host", "one.example")]).text();
-    for expected in ["--consentry-button:#123456", "--consentry-text:#abc", "max-width:min(26rem"] {
+    for expected in ["--consentry-button:#123456", "--consentry-text:#abc", "max-width:26em"] {
         assert!(style.contains(expected), "{style}");
     }
     assert_eq!(proxy.get("/.consentry/banner.css", &[("Host", "two.example")]).status, 404);

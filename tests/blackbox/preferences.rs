@@ -159,10 +159,9 @@ fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
     let long = format!("choice=accept&return_to=/{}", "a".repeat(4096));
     for (form, fields, status) in [
         ("choice=accept", &[("Sec-Fetch-Site", "cross-site")][..], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", "cross-site"), ("Origin", "null")], 403),
         ("choice=accept", &[("Sec-Fetch-Site", "same-site")], 403),
         ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "https://evil.example")], 403),
-        ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "null")], 403),
-        ("choice=accept", &[("Sec-Fetch-Site", "")], 403),
         ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "http://shop.example")], 303),
         ("choice=accept", &[("Content-Type", "text/plain")], 415),
         ("choice=accept", &[("Content-Type", "")], 415),
@@ -198,6 +197,31 @@ fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
     // A value that is not a path of the site is not linked.
     let page = proxy.get("/.consentry/?return_to=//evil.example&lang=%22%3E%3Cb%3E", &[]).text();
     assert!(!page.contains("evil.example") && !page.contains("<b>\""), "{page}");
+}
+
+#[test]
+fn every_choice_is_a_form_of_its_own_and_only_buttons_that_name_it_grant() {
+    let origin = Origin::responding(OK);
+    let proxy = Proxy::start(&origin, "");
+    let text = proxy.get("/.consentry/?return_to=/a", &[]).text();
+    for (choice, button) in [
+        ("save", "<button value=\"save\">Save choice</button>"),
+        ("reject", "<button form=\"reject\" value=\"reject\">Reject all</button>"),
+        ("accept", "<button form=\"accept\" value=\"accept\">Accept all</button>"),
+    ] {
+        let field = format!("<input type=\"hidden\" name=\"choice\" value=\"{choice}\">");
+        assert_eq!((text.matches(&field).count(), text.matches(button).count()), (1, 1), "{text}");
+    }
+    assert!(!text.contains("<button name="), "a choice does not depend on the submitter: {text}");
+    let forms: Vec<&str> = text.split("<form ").skip(1).collect();
+    assert_eq!(forms.len(), 3);
+    // Enter on a switch submits the form that contains the switches.
+    let switches = |form: &&str| form.split("</form>").next().unwrap().contains("role=\"switch\"");
+    assert!(switches(&forms[0]) && forms[0].contains("value=\"save\""), "{text}");
+    assert!(!switches(&forms[1]) && !switches(&forms[2]), "{text}");
+    for form in forms {
+        assert!(form.contains("name=\"return_to\" value=\"/a\"") && form.contains("name=\"lang\""));
+    }
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn site() -> Origin {
             "/submit" => "document.querySelector('form').submit()".to_owned(),
             "/frame" => "document.querySelector('form').target = 'f'; document.querySelector('form').submit()".to_owned(),
             "/button" => "document.querySelector('form.own button').click()".to_owned(),
-            "/banner" => "addEventListener('load', () => document.querySelector('.consentry-banner button').click())".to_owned(),
-            "/refuse" => "addEventListener('load', () => document.querySelectorAll('.consentry-banner button')[1].click())".to_owned(),
+            "/banner" => "addEventListener('load', () => document.querySelector('.consentry-banner').shadowRoot.querySelector('button').click())".to_owned(),
+            "/refuse" => "addEventListener('load', () => document.querySelector('.consentry-banner').shadowRoot.querySelectorAll('button')[1].click())".to_owned(),
             _ => String::new(),
         };
         format!(

@@ -24,6 +24,7 @@ if [ "${1:-}" != --tools ]; then
     need runc runc
     need nginx nginx-light
     need chromium chromium
+    need firefox-esr firefox-esr
     need promtool prometheus
     need pebble pebble
     need h2load nghttp2-client

@@ -13,6 +13,7 @@
 )]
 
 mod acme;
+mod banner;
 mod browser;
 mod cache;
 mod consent_tools;

@@ -1,8 +1,10 @@
 //! Element handling: insertions and inert attributes.
 
-use super::{Capture, HtmlDocument, Insertions, MAX_DEPTH};
+use super::{Banner, Capture, HtmlDocument, Insertions, MAX_DEPTH};
+use crate::consent_ui::BannerStyle;
 use crate::html::block_tags::{Blocker, EmbeddedPage, TagEdits, disable_script};
 use crate::html::charset::Charset;
+use crate::html::csp::Policies;
 use crate::html::data_url::DataUrl;
 use crate::html::media_type::DocumentKind;
 use crate::html::tag::{Name, Tag, TagEdit, disabled};
@@ -16,6 +18,7 @@ impl HtmlDocument {
     pub(super) fn start(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) {
         let (name, first, lives) = self.begin(tag, out);
         let edits = if self.blocks && lives { self.edits(&name, tag) } else { Vec::new() };
+        self.note_for_banner(&name, tag);
         let content = self.open(&name, facts(&name, tag, &self.blocker));
         let empty = tag.is_self_closing() && content == Content::Data;
         let is_script = self.blocks && lives && *name == *b"script" && edits.is_empty();
@@ -57,6 +60,7 @@ impl HtmlDocument {
         } else {
             out.extend_from_slice(tag.rest());
         }
+        self.note_for_banner(&name, tag);
         let facts = facts(&name, tag, &self.blocker);
         self.long = Some((name, facts));
     }
@@ -89,6 +93,9 @@ impl HtmlDocument {
     pub(super) fn end_element(&mut self, name: &[u8]) {
         if self.kind == DocumentKind::Html && !self.tokenizer.ends_text() {
             self.tree.end(name);
+            if self.pending.banner.is_some() && self.templates == 0 {
+                self.open.end(name);
+            }
             self.tokenizer.set_cdata(self.tree.has_cdata());
             self.templates = self.templates.saturating_sub(usize::from(name == b"template"));
         }
@@ -122,9 +129,9 @@ impl HtmlDocument {
     /// Inserts markup of this proxy.
     pub(super) fn insert(&self, markup: &str, out: &mut Vec<u8>) {
         let mut markup = markup.to_owned();
-        if self.blocker.policy.has_foreign_base() {
+        if let Some(origin) = self.blocker.policy.origin_beside_base() {
             for attribute in ["href", "src", "action"] {
-                let absolute = format!(" {attribute}=\"//{}/", self.blocker.policy.host());
+                let absolute = format!(" {attribute}=\"{origin}/");
                 markup = markup.replace(&format!(" {attribute}=\"/"), &absolute);
             }
         }
@@ -157,9 +164,51 @@ impl HtmlDocument {
         if guard && let Some(guard) = self.pending.guard.take() {
             self.insert(&guard, out);
         }
-        let banner = lives && name == b"body" && self.templates == 0;
-        if banner && let Some(banner) = self.pending.banner.take() {
-            self.insert(&banner, out);
+        self.has_body |= lives && name == b"body" && self.templates == 0;
+    }
+
+    /// Inserts the banner before the end tag of the body.
+    pub(super) fn insert_before_end(&mut self, name: &[u8], out: &mut Vec<u8>) {
+        let is_last = name == b"body" && self.templates == 0;
+        // XML is well-formed: the body of XHTML is the outermost one.
+        let ends = is_last && (self.kind == DocumentKind::Html || self.has_body);
+        if ends && let Some(banner) = self.pending.banner.take() {
+            self.open.close(out);
+            self.insert_banner(banner, out);
+        }
+    }
+
+    /// Inserts the banner with a style that the page's policies allow.
+    pub(super) fn insert_banner(&mut self, banner: Banner, out: &mut Vec<u8>) {
+        match banner.linked {
+            Some(linked) if self.restricts_styles => self.insert(&linked, out),
+            _ => self.insert(&banner.markup, out),
+        }
+    }
+
+    /// Reads what the position and the kind of the banner depend on.
+    fn note_for_banner(&mut self, name: &[u8], tag: &Tag<'_>) {
+        if self.pending.banner.is_none() || self.templates > 0 {
+            return;
+        }
+        if self.kind == DocumentKind::Html {
+            self.open.start(name);
+        }
+        let reader = &self.blocker.reader;
+        if name == b"meta"
+            && let Some(kind) = tag.attribute(b"http-equiv")
+            && reader.likely(kind).eq_ignore_ascii_case("content-security-policy")
+        {
+            let policy = reader.likely(tag.attribute(b"content").unwrap_or_default());
+            let policies = Policies::of_text(&policy);
+            self.restricts_styles |= policies.banner_style() != BannerStyle::Inline(None);
+        }
+        if name == b"base"
+            && !self.blocks
+            && let Some(href) = tag.attribute(b"href")
+        {
+            let href = reader.likely(href);
+            self.blocker.policy.set_base(&href);
         }
     }
 

@@ -172,19 +172,19 @@ async fn serve(
             let own = own.map_err(|_| ProxyError::RequestTimeout)?;
             return Ok(own_page(own.unwrap_or_else(|rejection| record.rejected(&rejection))));
         }
+        let Client { secure, trusted, .. } = record.client;
+        let client_info = ClientInfo { secure, trusted };
         if let Some(pages) = &site.page {
             let own = &site.centre;
-            let trusted = record.client.trusted;
-            page_request = pages.page_request(&mut request, trusted, unix_now(), own).map(Box::new);
+            page_request =
+                pages.page_request(&mut request, client_info, unix_now(), own).map(Box::new);
         }
-        let Client { secure, trusted, .. } = record.client;
         let head = FilteredHead {
             method: &request.method,
             uri: &request.uri,
             host: named_host(&request.fields),
             fields: &request.fields,
         };
-        let client_info = ClientInfo { secure, trusted };
         let pending = match PendingExchange::of(
             &site.filter,
             head,

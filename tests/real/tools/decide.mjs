@@ -85,7 +85,7 @@ await page.goto(`${base}/shop/cart`);
 found.keyboard = [];
 for (let presses = 0; presses < 4; presses += 1) {
   await page.keyboard.press("Tab");
-  found.keyboard.push(await page.evaluate(() => document.activeElement.textContent));
+  found.keyboard.push(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.textContent));
 }
 await browser.close();
 console.log(JSON.stringify(found));
