@@ -73,7 +73,7 @@ pub(crate) struct Matcher<T> {
 }
 
 /// Maximum number of wildcard patterns with the same prefix and suffix in the trees.
-const MAX_ALIKE: usize = 16;
+const MAX_ALIKE: usize = 8;
 
 /// Wildcard patterns with a common prefix and suffix.
 #[derive(Debug)]
