@@ -39,6 +39,7 @@ const UPSTREAMS: [&str; 2] = ["http://127.0.0.1:1", "https://127.0.0.1:1"];
 const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("mode", ["'observe'", "'enforce'"], ""),
     ("unclassified", ["'allow'", "'block'"], ""),
+    ("forwarded_for", ["'network'", "'none'"], ""),
     ("url_identifiers", ["'off'", "'redirect'"], ""),
     ("limits.body_bytes", ["7", "8"], ""),
     ("limits.concurrent_requests", ["7", "8"], ""),
