@@ -47,7 +47,7 @@ pub use purpose::{Purpose, PurposeKind};
 pub use query_parameter::QueryParameter;
 pub(crate) use query_parameter::form_decoded;
 pub use requires::{Companion, CookieContext, Requires, SetCookieLines};
-pub use rule::{CookieRule, Entry, RulePriority, RuleScope};
+pub use rule::{CookieRule, Entry, RulePosition, RulePriority, RuleScope};
 pub use suggestion::{Evidence, SessionCompanion, Suggestion, suggest};
 pub use url_parameters::{ParameterRule, UrlQuery};
 

@@ -12,9 +12,11 @@ mod consent;
 mod cookie;
 mod demo;
 mod error;
+mod explain;
 #[cfg(feature = "ext-proc")]
 mod ext_proc;
 mod health;
+mod input_request;
 mod inventory;
 mod man;
 mod receipts;
@@ -46,6 +48,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Consent(consent::ConsentArgs),
     Cookie(cookie::CookieArgs),
+    Explain(explain::ExplainArgs),
     Health(health::HealthArgs),
     Inventory(inventory::InventoryArgs),
     Suggest(suggest::SuggestArgs),
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Classify(classify) => classify.execute(),
         Command::Consent(consent) => consent.execute(),
         Command::Cookie(cookie) => cookie.execute(),
+        Command::Explain(explain) => explain.execute(),
         Command::Health(health) => health.execute(),
         Command::Inventory(inventory) => inventory.execute(),
         Command::Suggest(suggest) => suggest.execute(),

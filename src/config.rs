@@ -27,6 +27,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::Value;
 
+pub(crate) use catalogue_file::line_of;
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use overrides::Overrides;
 pub use settings::{Config, FilterConfig};

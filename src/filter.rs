@@ -28,6 +28,7 @@ mod decision_cache;
 mod deletion_plan;
 mod edits;
 mod exchange;
+mod explain;
 mod fields;
 mod filtered_head;
 mod inventory;
@@ -64,6 +65,7 @@ pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::{Carrier, RequestCarrier};
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
+pub(crate) use explain::{ExplainedItem, Explanation};
 pub(crate) use filtered_head::FilteredHead;
 
 #[cfg(test)]

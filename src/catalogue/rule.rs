@@ -20,6 +20,15 @@ pub enum RulePriority {
     Consent,
 }
 
+/// The position of a rule in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulePosition {
+    /// The file. Built-in files begin with `builtin:`.
+    pub file: Arc<str>,
+    /// The offset of the rule, in bytes.
+    pub offset: usize,
+}
+
 /// The description of a cookie or beacon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -36,12 +45,22 @@ pub struct Entry {
     pub purpose: Option<Purpose>,
     /// The lifetime, in words.
     pub lifetime: Option<Arc<str>>,
+    /// The position of the rule. `None` for a rule that is not from a TOML file.
+    pub position: Option<RulePosition>,
 }
 
 impl Entry {
     /// An entry of a category without a description.
     pub fn new(category: Category) -> Self {
-        Self { category, vendor: None, tcf_vendor: None, kind: None, purpose: None, lifetime: None }
+        Self {
+            category,
+            vendor: None,
+            tcf_vendor: None,
+            kind: None,
+            purpose: None,
+            lifetime: None,
+            position: None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]`,
 //! `[[host]]` and `[[parameter]]` tables.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method;
@@ -12,11 +13,28 @@ use super::raw::{
 };
 use crate::catalogue::{
     BeaconRule, Companion, CookieRule, Entry, HostRule, ParameterRule, Pattern, QueryParameter,
-    Requires, RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
+    Requires, RulePosition, RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
 };
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
+
+/// Prefix of the names of built-in files.
+const BUILTIN: &str = "builtin:";
+
+/// The line of a rule in its file, from 1. `None` if the file is not readable.
+pub(crate) fn line_of(position: &RulePosition) -> Option<usize> {
+    let read;
+    let text = match position.file.strip_prefix(BUILTIN) {
+        Some(name) => builtin::FILES.iter().find(|(file, _)| *file == name)?.1,
+        None => {
+            read = std::fs::read_to_string(&*position.file).ok()?;
+            &read
+        }
+    };
+    let before = text.get(..position.offset)?;
+    Some(before.bytes().filter(|byte| *byte == b'\n').count() + 1)
+}
 
 /// The rules of one table.
 pub(super) struct RawRules {
@@ -54,7 +72,8 @@ impl Rules {
     /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
     pub(super) fn add_builtin(&mut self, report: Ctx, tier: RulePriority) {
         for (file, text) in builtin::FILES {
-            self.add_file(report, file, text, tier, &Categories::default());
+            let file = format!("{BUILTIN}{file}");
+            self.add_file(report, &file, text, tier, &Categories::default());
         }
     }
 
@@ -86,9 +105,14 @@ impl Rules {
         tier: RulePriority,
         categories: &Categories,
     ) {
-        let parameters = parameters.iter();
-        let parameters =
-            parameters.filter_map(|rule| url_parameter(document, rule, tier, categories));
+        let file: Arc<str> = Arc::from(document.file.as_str());
+        let position =
+            |span: Range<usize>| Some(RulePosition { file: Arc::clone(&file), offset: span.start });
+        let parameters = parameters.iter().filter_map(|rule| {
+            let mut parameter = url_parameter(document, rule, tier, categories)?;
+            parameter.entry.position = position(rule.span());
+            Some(parameter)
+        });
         self.parameters.extend(parameters);
         for rule in cookies {
             let raw = rule.get_ref();
@@ -104,6 +128,7 @@ impl Rules {
                     kind: raw.kind,
                     purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
                     lifetime: shared(&raw.lifetime),
+                    position: position(rule.span()),
                 };
                 let scope = cookie_scope(document, &raw.domain, &raw.path);
                 self.cookies.push(CookieRule { pattern, tier, number: 0, entry, scope, requires });
@@ -158,6 +183,7 @@ impl Rules {
                         tcf_vendor: raw.tcf_vendor,
                         kind: raw.kind,
                         purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
+                        position: position(rule.span()),
                         ..Entry::new(category)
                     },
                 });

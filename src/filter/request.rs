@@ -26,6 +26,7 @@ use super::site_filter::Filter;
 use super::tracking_headers;
 use super::url_identifiers::{self, TargetDecision};
 use crate::catalogue::{BeaconProbe, BeaconRule, FieldLookup};
+use crate::config::settings::FilterSettings;
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
 use crate::http::{
@@ -104,35 +105,17 @@ pub(super) fn filter<F: Fields>(
     let consent = cached.consent;
     let mut report = Box::new(Report::new(consent));
 
-    let path = uri.path();
     let navigation = is_navigation(fields);
-    let content_type = fields.value(&CONTENT_TYPE);
-    let media_type = content_type.map(without_parameters);
-    let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
-        method,
-        host,
-        path,
-        query: uri.query(),
-        fetch_dest: fields.value(&SEC_FETCH_DEST),
-        content_type,
-        fields: FieldLookup(&|name| fields.value(name)),
-        navigation,
-    });
-    let expected = ExpectedType::by(fields, path);
-    let permits = |rule: &BeaconRule| {
-        (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
-    };
-    // A page load is the visitor's own request, whatever its path looks like.
-    let beacon = beacon.filter(|rule| !navigation || rule.matches_navigations());
-    let denied = beacon.filter(|rule| !permits(rule));
-    // Ordinary images also match a wide rule: only the response decides.
-    let expects_image =
-        expected == ExpectedType::Image && matches!(*method, Method::GET | Method::HEAD);
-    let wide_rule = denied.filter(|rule| expects_image && rule.is_wide_image_rule());
-    if let Some(rule) = beacon.filter(|_| wide_rule.is_none()) {
+    let media_type = fields.value(&CONTENT_TYPE).map(without_parameters);
+    let expected = ExpectedType::by(fields, uri.path());
+    let beacon = matching_beacon(settings, &request, &consent, (navigation, expected));
+    let rule_with = |outcome| beacon.filter(|found| found.1 == outcome).map(|(rule, _)| rule);
+    let wide_rule = rule_with(BeaconOutcome::ByResponse);
+    let denied = rule_with(BeaconOutcome::Denied);
+    if let Some((rule, _)) = beacon.filter(|_| wide_rule.is_none()) {
         filter.record_beacon(rule, &report, denied.is_none(), now);
     }
-    if let Some(rule) = denied.filter(|_| wide_rule.is_none()) {
+    if let Some(rule) = denied {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let reply = beacon_reply::to_beacon(method, fields, expected);
@@ -199,6 +182,53 @@ pub(super) fn filter<F: Fields>(
         }
     }
     Ok((context, RequestEdits { fields: edits, query }))
+}
+
+/// The decision about a request that a beacon rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BeaconOutcome {
+    /// With consent.
+    Permitted,
+    /// Without consent.
+    Denied,
+    /// Ordinary images also match the rule, so the response decides.
+    ByResponse,
+}
+
+/// The beacon rule that matches a request, and the decision.
+pub(super) fn matching_beacon<'f, F: Fields>(
+    settings: &'f FilterSettings,
+    request: &FilteredHead<'_, F>,
+    consent: &Consent,
+    (navigation, expected): (bool, ExpectedType),
+) -> Option<(&'f BeaconRule, BeaconOutcome)> {
+    let FilteredHead { method, uri, host, fields } = *request;
+    let rule = settings.policy.catalogue.beacon(&BeaconProbe {
+        method,
+        host,
+        path: uri.path(),
+        query: uri.query(),
+        fetch_dest: fields.value(&SEC_FETCH_DEST),
+        content_type: fields.value(&CONTENT_TYPE),
+        fields: FieldLookup(&|name| fields.value(name)),
+        navigation,
+    })?;
+    // A page load is the visitor's own request, whatever its path looks like.
+    if navigation && !rule.matches_navigations() {
+        return None;
+    }
+    let expects_image =
+        expected == ExpectedType::Image && matches!(*method, Method::GET | Method::HEAD);
+    let outcome = if (rule.email_open && settings.email_opens)
+        || settings.policy.permits(&rule.entry, consent)
+    {
+        BeaconOutcome::Permitted
+    } else if expects_image && rule.is_wide_image_rule() {
+        BeaconOutcome::ByResponse
+    } else {
+        BeaconOutcome::Denied
+    };
+    Some((rule, outcome))
 }
 
 /// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).

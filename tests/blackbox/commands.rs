@@ -1,6 +1,6 @@
 //! The subcommands other than `run`, as scripts use them.
 
-use crate::support::{binary, run};
+use crate::support::{Origin, Proxy, binary, run};
 
 #[test]
 fn classify_prints_category_vendor_and_rule() {
@@ -31,6 +31,92 @@ fn classify_uses_the_rules_of_a_config() {
     std::fs::write(&path, "[[site]]\nupstream = 'http://a'\n[[cookie]]\nname = 'my_*'\ncategory = 'social'\nvendor = 'Me'\n").unwrap();
     let (code, out, error) = run(&["classify", "--config", path.to_str().unwrap(), "my_x"], "");
     assert_eq!((code, out.as_str()), (0, "my_x\tsocial\tMe\tmy_*\n"), "{error}");
+}
+
+const SENT: &str =
+    "consentry=1~1795500000~2018-05-25~functional~; _ga=1; my_x=2; csrftoken=3; foo=4; _fbp=5; =6";
+const SET: [&str; 6] = [
+    "sid=1; HttpOnly",
+    "_ga=2; Max-Age=60",
+    "my_y=3",
+    "unknown=4; HttpOnly",
+    "consentry=forged",
+    "_fbp=; Max-Age=0",
+];
+
+/// The names with a verdict in a list of `explain --json`.
+fn explained(output: &str, list: &str, verdict: &str) -> Vec<String> {
+    let output: serde_json::Value = serde_json::from_str(output).unwrap();
+    let items = output[list].as_array().unwrap().iter();
+    let items = items.filter(|item| item["verdict"] == verdict);
+    items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn explain_gives_the_verdicts_of_the_proxy() {
+    let origin = Origin::setting_cookies(&SET);
+    let toml = "[[cookie]]\nname = 'my_*'\ncategory = 'functional'\n";
+    let proxy = Proxy::start(&origin, toml);
+    let reply = proxy.get("/shop?gclid=1&a=2&fbclid=3", &[("Cookie", SENT)]);
+    let received = origin.next_request();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    std::fs::write(&path, format!("{toml}[[site]]\nupstream = 'http://a'\n")).unwrap();
+    let mut arguments = vec!["explain", "--json", "--config", path.to_str().unwrap()];
+    arguments.extend(["--host", "shop.example", "--path", "/shop?gclid=1&a=2&fbclid=3"]);
+    SET.iter().for_each(|line| arguments.extend(["--set-cookie", line]));
+    arguments.push(SENT);
+    let (code, out, error) = run(&arguments, "");
+    assert_eq!(code, 0, "{error}");
+    let name = |pair: &str| pair.split('=').next().unwrap().to_owned();
+    let cookie = received.field("cookie").unwrap();
+    let passed: Vec<String> = cookie.split("; ").map(name).collect();
+    assert_eq!(explained(&out, "cookies", "pass"), passed);
+    assert_eq!(explained(&out, "cookies", "strip"), ["_ga", "foo", "_fbp", ""]);
+    let kept = SET.iter().filter(|line| reply.set_cookies().iter().any(|set| set == *line));
+    assert_eq!(
+        explained(&out, "set_cookies", "pass"),
+        kept.map(|line| name(line)).collect::<Vec<_>>()
+    );
+    assert_eq!(explained(&out, "set_cookies", "strip"), ["_ga", "consentry"]);
+    assert_eq!(explained(&out, "set_cookies", "delete"), ["_fbp"]);
+    assert_eq!(explained(&out, "parameters", "strip"), ["gclid", "fbclid"]);
+    assert_eq!(received.line, "GET /shop?a=2 HTTP/1.1");
+}
+
+#[test]
+fn explain_names_the_rule_with_its_file_and_line_or_the_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let toml = "mode = 'observe'\n[[site]]\nname = 'shop'\nhosts = ['shop.example']\nupstream = 'http://a'\n\n[[site.cookie]]\nname = 'my_*'\ncategory = 'functional'\nvendor = 'Me'\n";
+    std::fs::write(&path, toml).unwrap();
+    let path = path.to_str().unwrap();
+    let curl = "curl 'https://shop.example/matomo.php?rec=1' -H 'Sec-GPC: 1' -b 'my_x=1; csrf_acme=2; foo=3'";
+    let (code, out, error) = run(&["explain", "--config", path, "--request", "-"], curl);
+    assert_eq!(code, 0, "{error}");
+    for line in [
+        "site        shop (mode observe)".to_owned(),
+        "granted     necessary".to_owned(),
+        "request     GET /matomo.php: block as a beacon".to_owned(),
+        format!("cookie      strip   my_x: functional, Me, rule `my_*` ({path}:7)"),
+        "cookie      pass    csrf_acme: unclassified, the name suggests protection against cross-site request forgery".to_owned(),
+        "cookie      strip   foo: unclassified, passes only if every category is granted".to_owned(),
+    ] {
+        assert!(out.lines().any(|found| found == line), "no {line} in {out}");
+    }
+    assert!(out.contains("rule `/matomo.php` (builtin:beacons.toml:"), "{out}");
+    for (arguments, message) in [
+        (&["--host", "other.example"][..], "no site has the host `other.example`"),
+        (&[], "missing host: add --host HOST"),
+        (&["--host", "a\nb"], "invalid field value"),
+        (&["--host", "shop.example", "-H", "x"], "invalid header field `x`: use `NAME: VALUE`"),
+        (&["--request", "/does/not/exist"], "cannot read /does/not/exist"),
+    ] {
+        let arguments = [&["explain", "--config", path], arguments].concat();
+        let (code, out, error) = run(&arguments, "");
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 #[test]
