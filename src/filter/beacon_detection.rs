@@ -1,5 +1,5 @@
-//! Beacon detection by the response: a 1x1 image, or no content in reply to an image request, a
-//! ping, or a POST whose response no script can read.
+//! Beacon detection by the response: a 1x1 image, or no content. A response without content counts
+//! for an image request, a ping, and a POST whose response no script can read.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA,
