@@ -2,6 +2,7 @@
 //! older ones.
 
 use std::hash::BuildHasher;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use foldhash::fast::RandomState;
@@ -14,19 +15,11 @@ use crate::http::{Fields, without_parameters};
 const MAX_PATHS: usize = 1024;
 
 /// Recent page paths, as keyed hashes: at most one per slot. 0 is an empty slot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PagePaths {
-    hashes: Box<[AtomicU64]>,
+    /// Allocated for the first page, since many sites of a config may be idle.
+    hashes: OnceLock<Box<[AtomicU64]>>,
     hasher: RandomState,
-}
-
-impl Default for PagePaths {
-    fn default() -> Self {
-        Self {
-            hashes: (0..MAX_PATHS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::default(),
-        }
-    }
 }
 
 impl PagePaths {
@@ -42,7 +35,9 @@ impl PagePaths {
         };
         if status == StatusCode::NOT_MODIFIED || status.is_success() && is_page() {
             let hash = self.hasher.hash_one(path);
-            if let Some(slot) = self.slot(hash).filter(|slot| slot.load(Relaxed) != hash) {
+            let empty = || (0..MAX_PATHS).map(|_| AtomicU64::new(0)).collect();
+            let slot = slot(self.hashes.get_or_init(empty), hash);
+            if let Some(slot) = slot.filter(|slot| slot.load(Relaxed) != hash) {
                 slot.store(hash, Relaxed);
             }
         }
@@ -51,13 +46,15 @@ impl PagePaths {
     /// Whether a page was recently loaded at the path.
     pub(super) fn contains(&self, path: &str) -> bool {
         let hash = self.hasher.hash_one(path);
-        self.slot(hash).is_some_and(|slot| slot.load(Relaxed) == hash)
+        let slot = self.hashes.get().and_then(|hashes| slot(hashes, hash));
+        slot.is_some_and(|slot| slot.load(Relaxed) == hash)
     }
+}
 
-    fn slot(&self, hash: u64) -> Option<&AtomicU64> {
-        let index = usize::try_from(hash % MAX_PATHS as u64).ok()?;
-        self.hashes.get(index)
-    }
+/// The slot of a hash.
+fn slot(hashes: &[AtomicU64], hash: u64) -> Option<&AtomicU64> {
+    let index = usize::try_from(hash % MAX_PATHS as u64).ok()?;
+    hashes.get(index)
 }
 
 #[cfg(test)]
