@@ -35,6 +35,7 @@ mod inventory;
 #[cfg(feature = "ext-proc")]
 mod local_reply;
 mod observation;
+mod page_paths;
 mod presumed;
 mod reload;
 mod report;
@@ -49,6 +50,7 @@ mod trailers;
 mod url_identifiers;
 mod visitor_consent;
 
+pub use beacon_detection::BeaconPost;
 pub use body::FilterBody;
 pub use client_info::{ClientInfo, ClientUri};
 pub use decision_cache::DecisionCache;

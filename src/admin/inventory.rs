@@ -15,18 +15,8 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         items.iter().map(|item| item_json(item, categories)).collect()
     };
     let inventory = filter.inventory();
-    let mut beacons = list(inventory.beacons(catalogue));
-    for beacon in beacons.iter_mut().filter_map(Value::as_object_mut) {
-        // A beacon's only evidence is that it looks like one.
-        if beacon.remove("suggestion").is_some() {
-            let name = categories.name(Category::ANALYTICS);
-            let reason = "the responses are a tracking pixel, or empty for image requests";
-            beacon.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
-        }
-        beacon.remove("attributes");
-        beacon.remove("set_together");
-        beacon.remove("presumed");
-    }
+    let beacons = inventory.beacons(catalogue);
+    let beacons: Vec<Value> = beacons.iter().map(|item| beacon_json(item, categories)).collect();
     let blocked: Vec<Value> = BlockedKind::ALL
         .into_iter()
         .flat_map(|kind| {
@@ -44,6 +34,29 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         "held_back": blocked,
         "url_parameters": parameters,
     })
+}
+
+/// A beacon with a rule, or a detected one.
+fn beacon_json(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let mut json = item_json(item, categories);
+    let Some(fields) = json.as_object_mut() else { return json };
+    for key in ["attributes", "set_together", "presumed"] {
+        fields.remove(key);
+    }
+    // A beacon's only evidence is that it looks like one.
+    if fields.remove("suggestion").is_some() {
+        let name = categories.name(Category::ANALYTICS);
+        let reason = match item.post {
+            None => "the responses are a tracking pixel, or empty for image requests",
+            Some(_) => "no script can read the responses to these POSTs, and they are empty",
+        };
+        fields.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
+    }
+    if let Some(post) = item.post {
+        fields.insert("method".to_owned(), json!("POST"));
+        fields.insert("content_type".to_owned(), json!(post.content_type()));
+    }
+    json
 }
 
 /// An entry that the guard blocked in pages.

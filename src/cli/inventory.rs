@@ -79,7 +79,10 @@ fn row(item: &Value) -> [String; 9] {
         number("/sent").to_string(),
         stripped.to_string(),
         text("last_seen"),
-        attributes(&item["attributes"]),
+        match item["method"].as_str() {
+            Some(method) => format!("{method} {}", text("content_type")),
+            None => attributes(&item["attributes"]),
+        },
     ]
 }
 

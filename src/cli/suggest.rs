@@ -30,10 +30,11 @@ impl SuggestArgs {
                 let unknown = items.iter().filter(|item| item["category"].is_null());
                 for rule in unknown.filter_map(|item| rule(item, beacon, site)) {
                     // Two sites may share a cookie, and the rules of the config apply to all sites.
-                    if !written
-                        .iter()
-                        .any(|existing| existing.name == rule.name && existing.beacon == beacon)
-                    {
+                    if !written.iter().any(|existing| {
+                        existing.name == rule.name
+                            && existing.beacon == beacon
+                            && existing.conditions == rule.conditions
+                    }) {
                         written.push(rule);
                     }
                 }
@@ -81,10 +82,23 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<RuleToml> {
     Some(RuleToml {
         beacon,
         name: name.to_owned(),
+        conditions: conditions(item),
         category: category.to_owned(),
         comment,
         // A pattern could match other cookies too, so the rule requires the observed attribute.
         http_only: http_only && category == "necessary" && name.contains('*'),
         ..RuleToml::default()
     })
+}
+
+/// The conditions of a beacon's rule, other than the path. Only a detected POST has a method.
+fn conditions(item: &Value) -> Vec<(&'static str, String)> {
+    let Some(method) = item["method"].as_str() else { return Vec::new() };
+    // No condition matches a missing content type. The mode excludes forms and requests of scripts
+    // that read the response.
+    let kind = match item["content_type"].as_str() {
+        Some(content_type) => ("content_type", content_type),
+        None => ("fetch_mode", "no-cors"),
+    };
+    [("method", method), kind].map(|(key, text)| (key, text.to_owned())).into()
 }

@@ -11,6 +11,8 @@ pub struct RuleToml {
     pub beacon: bool,
     /// The name of a cookie or the path of a beacon, or a pattern.
     pub name: String,
+    /// The conditions besides the name, as keys and texts. For beacons only.
+    pub conditions: Vec<(&'static str, String)>,
     /// The category's name.
     pub category: String,
     /// The vendor.
@@ -47,8 +49,12 @@ pub fn write_rule(rule: &RuleToml) -> String {
     }
     let (table, key) = if rule.beacon { ("beacon", "path") } else { ("cookie", "name") };
     let _ = writeln!(out, "[[{table}]]");
-    let required = [(key, Some(rule.name.as_str())), ("category", Some(rule.category.as_str()))];
-    for (key, text) in required.into_iter().chain(rule.texts()) {
+    let name = (key, Some(rule.name.as_str()));
+    let conditions = rule.conditions.iter().filter(|_| rule.beacon);
+    let conditions = conditions.map(|(key, text)| (*key, Some(text.as_str())));
+    let category = ("category", Some(rule.category.as_str()));
+    let keys = std::iter::once(name).chain(conditions).chain([category]).chain(rule.texts());
+    for (key, text) in keys {
         if let Some(text) = text {
             let _ = writeln!(out, "{key} = {}", Value::String(text.to_owned()));
         }

@@ -1,5 +1,5 @@
-//! Beacon detection by the response: a 1x1 image, or no content in reply to an image request or a
-//! ping.
+//! Beacon detection by the response: a 1x1 image, or no content. A response without content counts
+//! for an image request, a ping, and a POST whose response no script can read.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA,
@@ -9,13 +9,10 @@ use http::{Method, StatusCode};
 use memchr::memmem::find;
 
 use super::beacon_reply::ExpectedType;
-use crate::http::Fields;
-use crate::http::has_directive;
+use crate::http::{Fields, SEC_FETCH_DEST, SEC_FETCH_MODE, has_directive, without_parameters};
 
 /// Maximum body size of a tracking pixel, in bytes.
 const MAX_PIXEL_BYTES: usize = 1024;
-/// Bytes of a body to read in order to know that the body exceeds [`MAX_PIXEL_BYTES`].
-pub(super) const ENOUGH_BYTES: usize = MAX_PIXEL_BYTES + 1;
 
 /// Classification of a response by its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +23,92 @@ pub(super) enum Candidate {
     Beacon,
     /// An image small enough that its first bytes decide.
     SmallImage,
+    /// A response without `Content-Length` that is a beacon's if its body is empty.
+    UnknownLength,
+}
+
+impl Candidate {
+    /// Bytes of the body to read for a decision.
+    pub(super) fn enough_bytes(self) -> usize {
+        match self {
+            Self::Ordinary | Self::Beacon => 0,
+            Self::SmallImage => MAX_PIXEL_BYTES + 1,
+            Self::UnknownLength => 1,
+        }
+    }
+
+    /// Whether the response is a beacon's, by the first [`Self::enough_bytes`] of its body.
+    /// `failed` means that the body ended with an error.
+    pub(super) fn is_beacon(self, start: &[u8], failed: bool) -> bool {
+        match self {
+            Self::Ordinary => false,
+            Self::Beacon => true,
+            Self::SmallImage => is_small_pixel(start),
+            Self::UnknownLength => start.is_empty() && !failed,
+        }
+    }
+}
+
+/// A POST whose response no script can read, by its content type: `navigator.sendBeacon`, or
+/// `fetch` with the mode `no-cors`.
+///
+/// Forms are excluded, because sites save drafts and log out with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeaconPost {
+    /// No content type: binary data, or no data.
+    Untyped,
+    /// `text/plain`.
+    Text,
+    /// `application/octet-stream`.
+    Binary,
+    /// `application/json`.
+    Json,
+}
+
+impl BeaconPost {
+    /// Every value, in declaration order.
+    pub const ALL: [Self; 4] = [Self::Untyped, Self::Text, Self::Binary, Self::Json];
+
+    /// The kind of a request. `None` if the request is not such a POST, or has no Fetch Metadata.
+    pub(super) fn of(method: &Method, fields: &impl Fields) -> Option<Self> {
+        if method != Method::POST
+            || fields.value(&SEC_FETCH_MODE) != Some(b"no-cors")
+            || fields.value(&SEC_FETCH_DEST) != Some(b"empty")
+        {
+            return None;
+        }
+        let Some(sent) = fields.value(&CONTENT_TYPE).map(without_parameters) else {
+            return Some(Self::Untyped);
+        };
+        let is_sent = |post: &Self| {
+            post.content_type().is_some_and(|known| sent.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        Self::ALL.into_iter().find(is_sent)
+    }
+
+    /// The content type, without parameters.
+    pub fn content_type(self) -> Option<&'static str> {
+        match self {
+            Self::Untyped => None,
+            Self::Text => Some("text/plain"),
+            Self::Binary => Some("application/octet-stream"),
+            Self::Json => Some("application/json"),
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Classifies the response to a [`BeaconPost`] by its head.
+pub(super) fn classify_post(status: StatusCode, fields: &impl Fields) -> Candidate {
+    match (status, fields.value(&CONTENT_LENGTH)) {
+        (StatusCode::NO_CONTENT, _) => Candidate::Beacon,
+        (StatusCode::OK | StatusCode::ACCEPTED, Some(b"0")) => Candidate::Beacon,
+        (StatusCode::OK | StatusCode::ACCEPTED, None) => Candidate::UnknownLength,
+        _ => Candidate::Ordinary,
+    }
 }
 
 /// Classifies a response by its head.
@@ -99,7 +182,7 @@ fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
 }
 
 /// Whether the body is a 1x1 image of at most [`MAX_PIXEL_BYTES`].
-pub(super) fn is_small_pixel(start: &[u8]) -> bool {
+fn is_small_pixel(start: &[u8]) -> bool {
     start.len() <= MAX_PIXEL_BYTES && is_pixel(start)
 }
 
@@ -165,6 +248,73 @@ mod tests {
             look_of(get, ExpectedType::Image, ok, &[("content-type", "text/html")]),
             Candidate::Ordinary
         );
+    }
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_posts_whose_response_no_script_reads_are_suspects() {
+        let no_cors = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")];
+        for (content_type, post) in [
+            (None, Some(BeaconPost::Untyped)),
+            (Some("text/plain"), Some(BeaconPost::Text)),
+            (Some("Text/Plain;charset=UTF-8"), Some(BeaconPost::Text)),
+            (Some("application/octet-stream"), Some(BeaconPost::Binary)),
+            (Some("application/json; charset=utf-8"), Some(BeaconPost::Json)),
+            (Some("application/x-www-form-urlencoded;charset=UTF-8"), None),
+            (Some("multipart/form-data; boundary=x"), None),
+            (Some("text/ping"), None),
+            (Some(""), None),
+        ] {
+            let mut fields = headers(&no_cors);
+            if let Some(content_type) = content_type {
+                fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            }
+            assert_eq!(BeaconPost::of(&Method::POST, &fields), post, "{content_type:?}");
+            assert_eq!(BeaconPost::of(&Method::PUT, &fields), None, "{content_type:?}");
+        }
+        for fields in [
+            &[][..],
+            &no_cors[..1],
+            &no_cors[1..],
+            &[("sec-fetch-mode", "cors"), no_cors[1]],
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+            &[no_cors[0], ("sec-fetch-dest", "report")],
+        ] {
+            assert_eq!(BeaconPost::of(&Method::POST, &headers(fields)), None, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_a_beacon_only_if_its_response_is_empty() {
+        for (status, length, candidate) in [
+            (204, None, Candidate::Beacon),
+            (200, Some("0"), Candidate::Beacon),
+            (202, Some("0"), Candidate::Beacon),
+            (200, None, Candidate::UnknownLength),
+            (202, None, Candidate::UnknownLength),
+            (200, Some("2"), Candidate::Ordinary),
+            (201, Some("0"), Candidate::Ordinary),
+            (302, Some("0"), Candidate::Ordinary),
+            (404, Some("0"), Candidate::Ordinary),
+            (500, None, Candidate::Ordinary),
+        ] {
+            let fields = length.map(|length| [("content-length", length)]);
+            let fields = headers(fields.as_ref().map_or(&[], |fields| &fields[..]));
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(classify_post(status, &fields), candidate, "{status} {length:?}");
+        }
+        assert!(Candidate::UnknownLength.is_beacon(b"", false));
+        assert!(!Candidate::UnknownLength.is_beacon(b"", true));
+        assert!(!Candidate::UnknownLength.is_beacon(b"{", false));
+        assert_eq!(Candidate::UnknownLength.enough_bytes(), 1);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use super::cookie_deletion::PageLoadDeletions;
 use super::filtered_head::FilteredHead;
 use super::observation::ItemDecision;
 use super::request::{RequestContext, filter as filter_request};
-use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
+use super::{
+    BeaconPost, BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem,
+};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::SetCookie;
@@ -78,9 +80,13 @@ fn names_above_256_bytes_are_not_recorded() {
         page_load(&filter, &[format!("{name}=1")]);
         assert_eq!(seen(&filter).len(), recorded, "sent");
         let path = format!("/{}", &name[1..]);
-        filter.inventory.record_unclassified_beacon(&path, outcome, NOW);
         let catalogue = &filter.settings().policy.catalogue;
-        assert_eq!(filter.inventory().beacons(catalogue).len(), recorded, "a beacon's path");
+        let posts = BeaconPost::ALL.map(Some);
+        for (number, post) in std::iter::once(None).chain(posts).enumerate() {
+            filter.inventory.record_unclassified_beacon(&path, post, outcome, NOW);
+            let beacons = filter.inventory().beacons(catalogue);
+            assert_eq!(beacons.len(), recorded * (number + 1), "a beacon's path, {post:?}");
+        }
         for kind in BlockedKind::ALL {
             filter.inventory().record_blocked(kind, &name, NOW);
             assert_eq!(filter.inventory().blocked(kind).len(), recorded, "{kind:?}");

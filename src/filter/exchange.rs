@@ -112,21 +112,7 @@ impl PendingExchange {
         body: R,
     ) -> (Edits, HeadDecision<R>) {
         let Self { filter, mut context, headers } = self;
-        let candidate = if context.wide_rule.is_some() {
-            beacon_detection::classify_for_wide_rule(status, fields)
-        } else if filter.settings.detect == Detect::Off || context.known_beacon {
-            Candidate::Ordinary
-        } else {
-            let query = context.uri.query();
-            beacon_detection::classify(
-                &context.method,
-                query,
-                context.expected,
-                context.ping,
-                status,
-                fields,
-            )
-        };
+        let candidate = classify(&filter, &context, status, fields);
         let mut edits = response::filter(&filter, &mut context, fields, unix_now());
         let decision = match candidate {
             Candidate::Ordinary => HeadDecision::Decided(ResponseDecision::Pass(
@@ -136,9 +122,10 @@ impl PendingExchange {
                 let edits = (fields, &mut edits);
                 HeadDecision::Decided(beacon(&filter, context, headers, edits, body))
             }
-            Candidate::SmallImage => {
+            Candidate::SmallImage | Candidate::UnknownLength => {
                 let start = BytesMut::new();
                 HeadDecision::Inspect(Box::new(BodyInspection {
+                    candidate,
                     body,
                     start,
                     context,
@@ -151,8 +138,40 @@ impl PendingExchange {
     }
 }
 
+/// Classifies a response by its head. Records the paths of pages.
+fn classify(
+    filter: &Filter,
+    context: &RequestContext,
+    status: StatusCode,
+    fields: &impl Fields,
+) -> Candidate {
+    if context.wide_rule.is_some() {
+        return beacon_detection::classify_for_wide_rule(status, fields);
+    }
+    if filter.settings.detect == Detect::Off {
+        return Candidate::Ordinary;
+    }
+    let path = context.uri.path();
+    if context.navigation {
+        filter.page_paths.record(path, status, fields);
+    }
+    if context.known_beacon {
+        return Candidate::Ordinary;
+    }
+    if context.post.is_some() {
+        let candidate = beacon_detection::classify_post(status, fields);
+        let is_ordinary = candidate == Candidate::Ordinary
+            || filter.page_paths.contains(path)
+            || response::changes_session(filter, context, fields, unix_now());
+        return if is_ordinary { Candidate::Ordinary } else { candidate };
+    }
+    let RequestContext { method, uri, expected, ping, .. } = context;
+    beacon_detection::classify(method, uri.query(), *expected, *ping, status, fields)
+}
+
 /// A response that needs the first bytes of its body for beacon detection.
 pub(crate) struct BodyInspection<R> {
+    candidate: Candidate,
     body: R,
     start: BytesMut,
     context: RequestContext,
@@ -203,7 +222,8 @@ fn unknown(filter: &Filter, context: &RequestContext) -> bool {
     let permitted = filter.settings.policy.permits_unclassified(context.granted());
     let decided = context.report.consent.is_decided();
     let outcome = ItemDecision { permitted, decided, presumed: None };
-    filter.inventory.record_unclassified_beacon(context.uri.path(), outcome, unix_now());
+    let path = context.uri.path();
+    filter.inventory.record_unclassified_beacon(path, context.post, outcome, unix_now());
     filter.settings.detect == Detect::Block && !permitted
 }
 
@@ -225,7 +245,7 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<InspectionEnd<R::Error>> {
-        while self.start.len() < beacon_detection::ENOUGH_BYTES {
+        while self.start.len() < self.candidate.enough_bytes() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -244,10 +264,11 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
         ended: InspectionEnd<R::Error>,
         fields: &impl Fields,
     ) -> (Edits, ResponseDecision<R>) {
-        let Self { body, start, context, headers, filter } = self;
+        let Self { candidate, body, start, context, headers, filter } = self;
         let start = start.freeze();
         let mut edits = Edits::default();
-        let mut decision = match beacon_detection::is_small_pixel(&start) {
+        let failed = matches!(ended, Some(Err(_)));
+        let mut decision = match candidate.is_beacon(&start, failed) {
             true => beacon(&filter, context, headers, (fields, &mut edits), body),
             false => ResponseDecision::Pass(FilterBody::inner(body, filter, context.report)),
         };

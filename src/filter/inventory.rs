@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use serde::Serialize;
 
+use super::beacon_detection::BeaconPost;
 use super::by_rule::ByRule;
 use super::observation::{Attributes, Direction, ItemCounts, ItemDecision, Observation};
 use super::session_companion::SetTogether;
@@ -42,6 +43,8 @@ pub struct Inventory {
     /// cannot evict the others.
     unclassified_sent: RecentItems,
     unclassified_beacons: RecentItems,
+    /// Paths of detected beacons that are POSTs, by [`BeaconPost::index`].
+    unclassified_posts: [RecentItems; BeaconPost::ALL.len()],
     /// Items that the guard blocked in pages, by [`BlockedKind::index`].
     blocked: [RecentItems; BlockedKind::ALL.len()],
 }
@@ -97,6 +100,9 @@ pub struct SeenItem<'a> {
     /// Why the cookie is presumed strictly necessary, if it is.
     #[serde(skip)]
     pub presumed: Option<Presumption>,
+    /// Set if the item is a detected beacon that is a POST.
+    #[serde(skip)]
+    pub post: Option<BeaconPost>,
 }
 
 /// The rule that matches an item.
@@ -122,6 +128,7 @@ impl Inventory {
             unclassified_set: recent(),
             unclassified_sent: recent(),
             unclassified_beacons: recent(),
+            unclassified_posts: BeaconPost::ALL.map(|_| recent()),
             blocked: BlockedKind::ALL.map(|_| recent()),
         }
     }
@@ -133,6 +140,7 @@ impl Inventory {
             unclassified_set: Arc::clone(&self.unclassified_set),
             unclassified_sent: Arc::clone(&self.unclassified_sent),
             unclassified_beacons: Arc::clone(&self.unclassified_beacons),
+            unclassified_posts: self.unclassified_posts.clone(),
             blocked: self.blocked.clone(),
             ..Self::new(new)
         };
@@ -248,11 +256,22 @@ impl Inventory {
     }
 
     /// Records a path whose responses look like a beacon's.
-    pub(super) fn record_unclassified_beacon(&self, path: &str, outcome: ItemDecision, now: i64) {
+    pub(super) fn record_unclassified_beacon(
+        &self,
+        path: &str,
+        post: Option<BeaconPost>,
+        outcome: ItemDecision,
+        now: i64,
+    ) {
+        let recent = match post {
+            None => Some(&self.unclassified_beacons),
+            Some(post) => self.unclassified_posts.get(post.index()),
+        };
+        let Some(recent) = recent else { return };
         let record = |seen: &Observation| seen.record(Direction::Origin, outcome, now);
         let display_name = text(path.as_bytes());
         let Some(generalized) = generalized(&display_name) else { return };
-        if record_name(&self.unclassified_beacons, &generalized, now, |_| None, record) {
+        if record_name(recent, &generalized, now, |_| None, record) {
             tracing::info!(path, "response looks like an unclassified beacon");
         }
     }
@@ -298,6 +317,12 @@ impl Inventory {
     /// Every beacon seen, by path; unclassified beacons first.
     pub fn beacons<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
         let mut all = unknown(&self.unclassified_beacons);
+        for (post, recent) in BeaconPost::ALL.into_iter().zip(&self.unclassified_posts) {
+            all.extend(
+                unknown(recent).into_iter().map(|item| SeenItem { post: Some(post), ..item }),
+            );
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
         all.extend(existing(&self.beacons, |number| {
             let rule = catalogue.beacon_rule(number)?;
             Some((rule.path.as_str(), Rule::Beacon(rule)))
@@ -404,6 +429,7 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Observation) -> SeenItem<
         attributes: seen.attributes().cloned(),
         set_together: seen.companion(),
         presumed: if rule.is_none() { seen.presumed() } else { None },
+        post: None,
     }
 }
 

@@ -12,6 +12,7 @@ use ::http::uri::Authority;
 use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
 
+use super::beacon_detection::BeaconPost;
 use super::beacon_reply::{self, ExpectedType};
 use super::client_info::ClientInfo;
 use super::cookie_deletion::{MAX_NAMES, PageLoadDeletions, is_deletable};
@@ -46,6 +47,9 @@ pub(super) struct RequestContext {
     pub(super) host: Option<Box<str>>,
     pub(super) expected: ExpectedType,
     pub(super) ping: bool,
+    pub(super) navigation: bool,
+    /// Set if the request is a POST whose response no script can read.
+    pub(super) post: Option<BeaconPost>,
     /// A beacon rule matches the request, so that the response needs no beacon detection.
     pub(super) known_beacon: bool,
     /// Number of the wide rule without consent that applies if the origin replies with a pixel.
@@ -71,6 +75,8 @@ impl RequestContext {
             host: None,
             expected: ExpectedType::by(&::http::HeaderMap::new(), "/"),
             ping: false,
+            navigation: false,
+            post: None,
             known_beacon: false,
             wide_rule: None,
             lists: Vec::new(),
@@ -135,6 +141,8 @@ pub(super) fn filter<F: Fields>(
         uri: uri.clone(),
         expected,
         ping: media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(b"text/ping")),
+        navigation,
+        post: BeaconPost::of(method, fields),
         known_beacon: beacon.is_some(),
         wide_rule: wide_rule.map(|rule| rule.number),
         lists: presumed::fields_with_list(fields, &settings.policy),

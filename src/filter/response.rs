@@ -20,7 +20,7 @@ use super::request::RequestContext;
 use super::session_companion::SetTogether;
 use super::site_filter::Filter;
 use super::{presumed, tracking_headers};
-use crate::catalogue::CookieContext;
+use crate::catalogue::{CookieContext, is_consent_record};
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
 use crate::http::{Change, Fields, make_private};
@@ -134,6 +134,33 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
         Change::Keep
     });
     permitted
+}
+
+/// Whether the response sets a strictly necessary cookie or a record of consent, or deletes a
+/// cookie that may be strictly necessary. The answer does not depend on the consent.
+pub(super) fn changes_session(
+    filter: &Filter,
+    context: &RequestContext,
+    fields: &impl Fields,
+    now: i64,
+) -> bool {
+    let mut changes = false;
+    decide_lines(fields, (&context.method, now), |lines, line| {
+        let cookie = SetCookie::parse(line);
+        let decision = lines.decision(filter, &cookie, &context.report.consent);
+        let deletes = || cookie.scope().effect(lines.time()) != Effect::Stores;
+        changes |= !filter.is_own_cookie(&cookie)
+            && match decision.category() {
+                Some(category) => category == Category::NECESSARY,
+                None => {
+                    decision.presumed.is_some()
+                        || is_consent_record(cookie.name, Some(cookie.value))
+                        || deletes()
+                }
+            };
+        Change::Keep
+    });
+    changes
 }
 
 /// The `Set-Cookie` lines of one response.

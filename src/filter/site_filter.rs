@@ -9,6 +9,7 @@ use memchr::memchr_iter;
 use super::cookie_scopes::CookieScopes;
 use super::inventory::Inventory;
 use super::observation::ItemDecision;
+use super::page_paths::PagePaths;
 use super::report::Report;
 use crate::catalogue::{BeaconRule, LIST_COOKIE};
 use crate::config::settings::{FilterSettings, Mode};
@@ -21,6 +22,7 @@ pub struct Filter {
     pub(super) settings: FilterSettings,
     pub(super) scopes: Arc<CookieScopes>,
     pub(super) inventory: Inventory,
+    pub(super) page_paths: Arc<PagePaths>,
     /// Number of page loads whose responses deleted cookies.
     pub(super) page_loads: AtomicUsize,
 }
@@ -30,7 +32,8 @@ impl Filter {
     pub fn new(settings: FilterSettings) -> Self {
         let inventory = Inventory::new(&settings.policy.catalogue);
         let page_loads = AtomicUsize::new(0);
-        Self { settings, scopes: Arc::default(), inventory, page_loads }
+        let (scopes, page_paths) = (Arc::default(), Arc::default());
+        Self { settings, scopes, inventory, page_paths, page_loads }
     }
 
     /// A filter with other settings for the same site. Keeps the inventory and the learned scopes.
@@ -38,7 +41,8 @@ impl Filter {
         let old = &self.settings.policy.catalogue;
         let inventory = self.inventory.successor(old, &settings.policy.catalogue);
         let page_loads = AtomicUsize::new(0);
-        Self { settings, scopes: Arc::clone(&self.scopes), inventory, page_loads }
+        let (scopes, page_paths) = (Arc::clone(&self.scopes), Arc::clone(&self.page_paths));
+        Self { settings, scopes, inventory, page_paths, page_loads }
     }
 
     /// The current settings.

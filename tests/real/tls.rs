@@ -209,7 +209,7 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
     };
     let one = authority.proxy(&origin, &["site"], "");
     begin(&one, "-tls1_2");
-    proxy.reload(&one);
+    reload(&one, 1.0);
     assert!(resumes(&one, "-tls1_2"));
     assert!(!resumes(&authority.proxy(&origin, &["site"], ""), "-tls1_2"), "another process");
     let (one, other) = (
@@ -219,7 +219,7 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
     begin(&one, "-tls1_2");
     assert!(resumes(&other, "-tls1_2"));
     std::fs::write(&keys, "fedcba9876543210fedcba9876543210").unwrap();
-    proxy.reload(&other);
+    reload(&other, 1.0);
     assert!(!resumes(&other, "-tls1_2"), "the key is gone");
     // A ticket is bound to the client certificate settings. It is invalid without them, and with other ones.
     let client_ca =
