@@ -34,6 +34,7 @@ mod inventory;
 #[cfg(feature = "ext-proc")]
 mod local_reply;
 mod observation;
+mod page_policies;
 mod presumed;
 mod reload;
 mod report;

@@ -19,7 +19,7 @@ use super::report::Report;
 use super::request::RequestContext;
 use super::session_companion::SetTogether;
 use super::site_filter::Filter;
-use super::{presumed, tracking_headers};
+use super::{page_policies, presumed, tracking_headers};
 use crate::catalogue::CookieContext;
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie, cap_lifetime};
@@ -86,7 +86,7 @@ fn strip_set_cookies(
     changed
 }
 
-/// Strips fields other than `Set-Cookie`. Returns whether the result depended on the consent.
+/// Strips fields other than `Set-Cookie`, and tightens policies of pages. Returns whether the result depended on the consent.
 fn strip_fields(
     filter: &Filter,
     context: &mut RequestContext,
@@ -97,7 +97,8 @@ fn strip_fields(
     let host = host.as_deref().unwrap_or_default();
     let stripped = tracking_headers::strip_response(fields, filter, host, report, edits);
     let beacon = *known_beacon && tracking_headers::strip_validators(fields, filter, report, edits);
-    stripped || beacon
+    let tightened = page_policies::tighten(fields, filter, report.consent.granted, edits);
+    stripped || beacon || tightened
 }
 
 /// Filters the trailers of a response, or an interim response, by the rules for the head. Browsers

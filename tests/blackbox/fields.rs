@@ -180,6 +180,38 @@ fn links_to_hosts_without_consent_are_removed_from_early_hints_and_responses() {
 }
 
 #[test]
+fn policies_of_pages_are_tightened_without_consent() {
+    let fields = [
+        "Permissions-Policy: camera=(), browsing-topics=(self)",
+        "Referrer-Policy: unsafe-url",
+        "Content-Type: text/html; charset=utf-8",
+    ];
+    let own = "camera=(), browsing-topics=(self)";
+    let added = "attribution-reporting=(), join-ad-interest-group=(), run-ad-auction=()";
+    let origin = answering(&fields);
+    let keys = "technologies.permissions_policy = 'targeting'\n\
+                technologies.referrer_policy = 'targeting'";
+    let proxy = Proxy::start(&origin, keys);
+    let denied = proxy.get("/", &[]);
+    assert_eq!(denied.values("permissions-policy"), [own, added]);
+    assert_eq!(denied.values("referrer-policy"), ["strict-origin-when-cross-origin"]);
+    assert_eq!(denied.field("cache-control").as_deref(), Some("private"));
+    let unchanged = |proxy: &Proxy, cookie: &str| {
+        let reply = proxy.get("/", &[("Cookie", cookie)]);
+        assert_eq!(reply.values("permissions-policy"), [own], "{cookie}");
+        assert_eq!(reply.values("referrer-policy"), ["unsafe-url"], "{cookie}");
+        assert_eq!(reply.field("cache-control"), None, "{cookie}");
+    };
+    unchanged(&proxy, &consent_cookie("targeting"));
+    unchanged(&Proxy::start(&origin, ""), "a=1");
+    unchanged(&Proxy::start(&origin, &format!("mode = 'observe'\n{keys}")), "a=1");
+    let script = answering(&["Content-Type: text/javascript", "Referrer-Policy: unsafe-url"]);
+    let reply = Proxy::start(&script, keys).get("/", &[]);
+    assert_eq!(reply.values("referrer-policy"), ["unsafe-url"]);
+    assert_eq!(reply.field("permissions-policy"), None);
+}
+
+#[test]
 fn request_trailers_follow_the_rules_of_the_head() {
     let origin = answering(&[]);
     for mode in ["enforce", "observe"] {
