@@ -7,6 +7,7 @@ mod date;
 mod deletion;
 mod domain;
 mod effect;
+mod lifetime_cap;
 mod set_cookie;
 
 use http::header::COOKIE;
@@ -18,6 +19,7 @@ pub use date::parse_cookie_date;
 pub use deletion::{Deletion, PrefixAttributes};
 pub use domain::{cookie_domains, domain_matches, registrable_domain};
 pub use effect::{Effect, ResponseTime};
+pub use lifetime_cap::cap_lifetime;
 pub use set_cookie::{Access, Scope, SetCookie};
 
 /// One `name=value` pair of a `Cookie` field.

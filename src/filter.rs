@@ -36,6 +36,7 @@ mod inventory;
 mod local_reply;
 mod observation;
 mod page_paths;
+mod page_policies;
 mod presumed;
 mod reload;
 mod report;

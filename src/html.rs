@@ -113,12 +113,8 @@ impl SiteRewriter {
         let (mut head, body) = response.into_parts();
         let fields = &mut head.fields;
         let guarded = page_request.guards && !centre.grants_all(consent.granted);
-        // In observe mode, the page gets the guard script, which only reports, and no other
-        // changes.
-        let blocks = guarded && !centre.observes();
-        if blocks && links::any(fields) {
-            links::strip(fields, &page_request.policy(consent.granted, centre));
-        }
+        let blocks = blocks(&page_request, consent, centre);
+        strip_links(&page_request, consent, fields, centre);
         let is_page = page_request.destination.is_page();
         let Some((media_type, coded)) = response_headers::document(head.status, fields, is_page)
         else {
@@ -170,6 +166,24 @@ impl SiteRewriter {
         let permit = permit.filter(|_| coding != PageCoding::Identity);
         head.map(|()| PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
     }
+}
+
+/// Removes blocked URLs from the fields of a response, or of an interim response such as 103.
+pub(crate) fn strip_links(
+    page_request: &PageRequest,
+    consent: &Consent,
+    fields: &mut FieldSection,
+    centre: &ConsentUi,
+) {
+    if links::any(fields) && blocks(page_request, consent, centre) {
+        links::strip(fields, &page_request.policy(consent.granted, centre));
+    }
+}
+
+/// Whether URLs without consent are blocked. In observe mode, the page gets the guard script, which
+/// only reports, and no other changes.
+fn blocks(page_request: &PageRequest, consent: &Consent, centre: &ConsentUi) -> bool {
+    page_request.guards && !centre.grants_all(consent.granted) && !centre.observes()
 }
 
 /// Whether a response at this destination can contain markup that loads URLs.

@@ -10,7 +10,7 @@
 //! rarest literal, with an Aho-Corasick automaton.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::AhoCorasick;
 use foldhash::fast::RandomState;
@@ -130,7 +130,7 @@ impl<T> Matcher<T> {
         for literal in crowds().flatten().flat_map(|index| literals_of(*index)) {
             *frequency.entry(literal).or_default() += 1;
         }
-        let mut by_literal = HashMap::<&[u8], Vec<usize>>::new();
+        let mut by_literal = BTreeMap::<&[u8], Vec<usize>>::new();
         for index in crowds().flatten() {
             let rarest =
                 |literal: &&[u8]| (frequency.get(literal).copied(), Reverse(literal.len()));

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
@@ -149,6 +150,15 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
         Unclassified::Allow => "pass",
     };
     writeln!(out, "  unclassified  {unclassified}")?;
+    let caps = reader.categories.iter().filter_map(|(category, name)| {
+        let seconds = filter.max_cookie_lifetime.of(Some(category))?;
+        let lifetime = Duration::from_secs(seconds.unsigned_abs());
+        Some(format!("{name} {}", humantime::format_duration(lifetime)))
+    });
+    let caps = caps.collect::<Vec<_>>().join(", ");
+    if !caps.is_empty() {
+        writeln!(out, "  lifetimes     of cookies, at most: {caps}")?;
+    }
     let (cookies, beacons) = (catalogue.cookie_rules(), catalogue.beacon_paths());
     let parameters = catalogue.named_parameters();
     writeln!(

@@ -10,7 +10,8 @@ use super::raw::RawSite;
 use super::spanned::Spanned;
 
 /// The tables of a site that are merged with those at the top level.
-const MERGED: [&str; 5] = ["banner", "centre", "consent", "page", "upstream_tls"];
+const MERGED: [&str; 6] =
+    ["banner", "centre", "consent", "max_cookie_lifetime", "page", "upstream_tls"];
 
 /// The sites, with the top-level settings in place of missing ones. A config without sites has one without keys.
 pub(super) fn sites(document: Ctx) -> Vec<Spanned<RawSite>> {

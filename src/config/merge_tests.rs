@@ -41,6 +41,8 @@ const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("unclassified", ["'allow'", "'block'"], ""),
     ("forwarded_for", ["'network'", "'none'"], ""),
     ("url_identifiers", ["'off'", "'redirect'"], ""),
+    ("forwarded_for", ["'none'", "'network'"], ""),
+    ("max_cookie_lifetime", ["{ analytics = '7d' }", "{ analytics = '8d' }"], ""),
     ("limits.body_bytes", ["7", "8"], ""),
     ("limits.concurrent_requests", ["7", "8"], ""),
     ("limits.queue", ["7", "8"], ""),
@@ -318,12 +320,13 @@ fn a_site_key_does_not_reset_other_top_level_keys() {
 fn maps_are_merged_by_entry_and_the_site_entry_wins() {
     let folder = folder();
     let keys = keys().into_iter();
-    let maps =
-        keys.filter(|key| ["map", "colours", "regions"].iter().any(|end| key.path.ends_with(end)));
+    let names = ["map", "colours", "regions", "max_cookie_lifetime"];
+    let maps = keys.filter(|key| names.iter().any(|end| key.path.ends_with(end)));
     let mut count = 0;
     for key in maps {
         let (entries, [one, two]) = match key.path.rsplit('.').next() {
             Some("colours") => (["text", "button"], ["'#111'", "'#222'"]),
+            Some("max_cookie_lifetime") => (["analytics", "social"], ["'7d'", "'8d'"]),
             Some("regions") => (["US", "BR"], ["'allow'", "'deny'"]),
             _ => (["'1'", "sale"], ["'analytics'", "'social'"]),
         };

@@ -32,6 +32,8 @@ macro_rules! default_of {
     };
 }
 
+use std::collections::BTreeMap;
+
 mod consent;
 mod listen;
 mod pages;
@@ -39,7 +41,7 @@ mod rules;
 mod shapes;
 mod site;
 mod values;
-pub(super) use values::Day;
+pub(super) use values::{Day, Time};
 
 use super::settings::{Log, Mode, UrlIdentifiers};
 use super::spanned::{Spanned, Text};
@@ -77,6 +79,8 @@ tables! {
         forwarded_for: ForwardedFor = ForwardedFor::Full,
         /// Query parameters without consent that identify a person, a click or a session, in GET and HEAD requests and in `Referer`. `strip` removes them from the request to the upstream. `redirect` also redirects page loads from other sites to the URL without them. `off` forwards them.
         url_identifiers: UrlIdentifiers = UrlIdentifiers::Strip,
+        /// Longest lifetime of cookies by category, such as `{ analytics = "13months", targeting = "395d" }`. A longer `Max-Age` or `Expires` in `Set-Cookie` becomes this lifetime. Default: no limit.
+        max_cookie_lifetime: BTreeMap<String, Spanned<Time<1000>>>,
         /// Catalogue files with rules for cookies, beacons, hosts and query parameters: `"builtin"`, and your own files. Paths are relative to the folder of the config file. Later files override earlier ones.
         catalogue: Spanned<Vec<Text>> = ["builtin"],
         /// Consent sources, and the default without a decision.

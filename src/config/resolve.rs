@@ -324,6 +324,8 @@ fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) ->
         beacon_etag: category(raw.beacon_etag),
         login_status: category(raw.login_status),
         device_bound_sessions: category(raw.device_bound_sessions),
+        permissions_policy: category(raw.permissions_policy),
+        referrer_policy: category(raw.referrer_policy),
         alternative_services: raw.alternative_services,
     }
 }

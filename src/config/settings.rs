@@ -1,5 +1,6 @@
 //! Settings: the plain, validated values from which the other modules are built.
 
+mod lifetime_caps;
 mod pages;
 mod siblings;
 mod technologies;
@@ -23,6 +24,7 @@ pub use crate::http::ForwardedFor;
 use crate::locale::Locales;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
+pub use lifetime_caps::LifetimeCaps;
 pub use pages::{
     BannerSettings, CentreSettings, Colours, Durability, OnWithdrawal, PageSettings, Position,
     ReceiptSettings, ReceiptStore,
@@ -403,6 +405,8 @@ pub struct FilterSettings {
     pub policy: Arc<Policy>,
     /// Reads the visitor's consent.
     pub reader: Arc<ConsentReader>,
+    /// The longest lifetimes of cookies.
+    pub max_cookie_lifetime: LifetimeCaps,
     /// Deletion of cookies without consent.
     pub expire: Expire,
     /// The handling of responses that look like beacons without a rule.

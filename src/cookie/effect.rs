@@ -65,12 +65,20 @@ pub(super) struct Lifetime {
     /// The latest `Expires`, in Unix seconds. The maximum value if an `Expires` is ambiguous,
     /// `None` without `Expires`.
     expires_by: Option<i64>,
+    /// Whether a `Max-Age` or an `Expires` is valid.
+    pub(super) is_persistent: bool,
 }
 
 impl Default for Lifetime {
     /// The lifetime of a line without lifetime attributes.
     fn default() -> Self {
-        Self { stores_until: i64::MAX, longest_age: None, ages_delete: None, expires_by: None }
+        Self {
+            stores_until: i64::MAX,
+            longest_age: None,
+            ages_delete: None,
+            expires_by: None,
+            is_persistent: false,
+        }
     }
 }
 
@@ -79,6 +87,7 @@ impl Lifetime {
     pub(super) fn add_max_age(&mut self, value: &[u8]) -> Option<i64> {
         let seconds = parse_max_age(value);
         self.longest_age = self.longest_age.max(seconds);
+        self.is_persistent |= seconds.is_some();
         if seconds.is_none_or(|seconds| seconds <= 0) {
             self.stores_until = i64::MIN;
         }
@@ -91,6 +100,7 @@ impl Lifetime {
     pub(super) fn add_expires(&mut self, value: &[u8]) -> Option<i64> {
         let fixed = parse_fixed_date(value);
         let expires = fixed.or_else(|| parse_cookie_date(value));
+        self.is_persistent |= expires.is_some();
         // Formats other than the preferred one have several interpretations, unusual ones have
         // many.
         self.stores_until = self.stores_until.min(fixed.unwrap_or(i64::MIN));

@@ -172,6 +172,11 @@ impl Scope<'_> {
         self.max_age.or_else(|| self.expires.map(|at| at.saturating_sub(now)))
     }
 
+    /// Whether a valid attribute limits the lifetime. Otherwise the cookie is a session cookie.
+    pub(super) fn is_persistent(&self) -> bool {
+        self.lifetime.is_persistent
+    }
+
     /// The longest lifetime in any browser, in seconds. `None` for a session cookie.
     pub fn longest_lifetime(&self, time: ResponseTime) -> Option<i64> {
         self.lifetime.longest(time)

@@ -19,10 +19,10 @@ use super::report::Report;
 use super::request::RequestContext;
 use super::session_companion::SetTogether;
 use super::site_filter::Filter;
-use super::{presumed, tracking_headers};
+use super::{page_policies, presumed, tracking_headers};
 use crate::catalogue::{CookieContext, is_consent_record};
 use crate::consent::{Category, CategorySet, Consent};
-use crate::cookie::{Effect, ResponseTime, SetCookie};
+use crate::cookie::{Effect, ResponseTime, SetCookie, cap_lifetime};
 use crate::http::{Change, Fields, make_private};
 use crate::policy::Decision;
 
@@ -58,7 +58,8 @@ pub(super) fn filter(
 }
 
 /// Strips or replaces each `Set-Cookie` line without consent, and strips each line that would forge
-/// consent. Returns whether lines were changed.
+/// consent. Caps the lifetimes in the other lines. Returns whether the result depended on the
+/// consent: a cap is the same for every visitor.
 fn strip_set_cookies(
     filter: &Filter,
     context: &mut RequestContext,
@@ -67,13 +68,14 @@ fn strip_set_cookies(
     edits: &mut Edits,
 ) -> bool {
     let method = context.method.clone();
-    let mut presumed = Vec::new();
-    let changes = decide_lines(fields, (&method, now), |lines, line| {
-        decide(filter, context, line, lines, &mut presumed)
-    });
+    let (mut presumed, mut changed) = (Vec::new(), false);
     let enforces = filter.enforces();
+    let changes = decide_lines(fields, (&method, now), |lines, line| {
+        let (category, change) = decide(filter, context, line, lines, &mut presumed);
+        changed |= enforces && !matches!(change, Change::Keep);
+        lines.capped(filter, category, line, change)
+    });
     let changes = changes.filter(|_| enforces);
-    let mut changed = changes.is_some();
     changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
     if enforces && !presumed.is_empty() {
         for line in presumed::lines(&context.lists, &presumed, now) {
@@ -84,7 +86,7 @@ fn strip_set_cookies(
     changed
 }
 
-/// Strips fields other than `Set-Cookie`. Returns whether the result depended on the consent.
+/// Strips fields other than `Set-Cookie`, and tightens policies of pages. Returns whether the result depended on the consent.
 fn strip_fields(
     filter: &Filter,
     context: &mut RequestContext,
@@ -95,7 +97,8 @@ fn strip_fields(
     let host = host.as_deref().unwrap_or_default();
     let stripped = tracking_headers::strip_response(fields, filter, host, report, edits);
     let beacon = *known_beacon && tracking_headers::strip_validators(fields, filter, report, edits);
-    stripped || beacon
+    let tightened = page_policies::tighten(fields, filter, report.consent.granted, edits);
+    stripped || beacon || tightened
 }
 
 /// Filters the trailers of a response, or an interim response, by the rules for the head. Browsers
@@ -114,7 +117,10 @@ pub(super) fn filter_trailers(
         }
         let decision = lines.decision(filter, &cookie, &report.consent);
         record(filter, report, &cookie, decision, lines);
-        if decision.permitted { Change::Keep } else { Change::Remove }
+        if !decision.permitted {
+            return Change::Remove;
+        }
+        lines.capped(filter, decision.category(), line, Change::Keep)
     });
     let changes = changes.filter(|_| filter.enforces());
     changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
@@ -183,6 +189,22 @@ impl ResponseCookies<'_> {
         policy.set_cookie(cookie, &self.cookie_context, || self.time(), consent)
     }
 
+    /// The change of a line in this category, with the lifetime of a kept line capped.
+    fn capped(
+        &self,
+        filter: &Filter,
+        category: Option<Category>,
+        line: &[u8],
+        change: Change,
+    ) -> Change {
+        let cap = filter.settings.max_cookie_lifetime.of(category);
+        match (change, cap) {
+            (Change::Keep, Some(cap)) => cap_lifetime(line, cap, self.time(), self.now)
+                .map_or(Change::Keep, |line| Change::Set(line.into())),
+            (change, _) => change,
+        }
+    }
+
     /// The clocks by which browsers evaluate expiry dates of the response.
     fn time(&self) -> ResponseTime {
         *self.time.get_or_init(|| {
@@ -216,22 +238,23 @@ fn decide_lines<'a>(
     changed.then_some(changes)
 }
 
-/// Decides about a line of a response head.
+/// Decides about a line of a response head. Returns the category of the cookie, and the change.
 fn decide<'a>(
     filter: &Filter,
     context: &mut RequestContext,
     line: &'a [u8],
     lines: &ResponseCookies<'_>,
     presumed: &mut Vec<&'a [u8]>,
-) -> Change {
+) -> (Option<Category>, Change) {
     let cookie = SetCookie::parse(line);
     if filter.is_own_cookie(&cookie) {
-        return forged(&mut context.report);
+        return (None, forged(&mut context.report));
     }
     let decision = lines.decision(filter, &cookie, &context.report.consent);
-    if decision.category() == Some(Category::NECESSARY) {
+    let category = decision.category();
+    if category == Some(Category::NECESSARY) {
         record(filter, &mut context.report, &cookie, decision, lines);
-        return Change::Keep;
+        return (category, Change::Keep);
     }
     let effect = effect(filter, &cookie, context.uri.path(), lines.time());
     if effect != Effect::Deletes {
@@ -241,7 +264,7 @@ fn decide<'a>(
         }
     }
     if decision.permitted {
-        return Change::Keep;
+        return (category, Change::Keep);
     }
     let is_needed = || {
         let siblings = filter.settings.siblings.as_ref().zip(context.host.as_ref());
@@ -255,7 +278,9 @@ fn decide<'a>(
         Effect::Unclear => !is_needed(),
     };
     let deletion = deletes.then(|| cookie.deletion()).flatten();
-    deletion.map_or(Change::Remove, |line| Change::Set(Bytes::copy_from_slice(line.as_bytes())))
+    let change = deletion
+        .map_or(Change::Remove, |line| Change::Set(Bytes::copy_from_slice(line.as_bytes())));
+    (category, change)
 }
 
 /// Strips a line that would set or delete one of consentry's own cookies.

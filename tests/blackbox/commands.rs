@@ -239,6 +239,24 @@ fn check_prints_a_summary_and_warnings() {
 }
 
 #[test]
+fn check_prints_the_caps_of_cookie_lifetimes_and_rejects_unknown_categories() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let check = |caps: &str| {
+        let toml = format!("max_cookie_lifetime = {caps}\n[[site]]\nupstream = 'http://a'\n");
+        std::fs::write(&path, toml).unwrap();
+        run(&["check", "--config", path.to_str().unwrap()], "")
+    };
+    let (code, out, _) = check("{ targeting = '1h', analytics = '395days' }");
+    assert!(code == 0 && out.contains("of cookies, at most: analytics 1year"), "{out}");
+    let (code, _, error) = check("{ analitics = '1h' }");
+    assert!(code == 2 && error.contains("c.toml:1") && error.contains("`analytics`?"), "{error}");
+    for invalid in ["{ analytics = '0s' }", "{ analytics = 395 }", "'395d'"] {
+        assert_eq!(check(invalid).0, 2, "{invalid}");
+    }
+}
+
+#[test]
 fn check_names_the_lifetime_of_consent_for_each_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.toml");

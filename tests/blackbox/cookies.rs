@@ -566,6 +566,59 @@ fn observe_changes_nothing_and_reports_the_effect_of_enforce() {
 }
 
 #[test]
+fn lifetimes_above_the_cap_of_the_category_are_shortened() {
+    let lines = [
+        "_ga=1; Path=/; Max-Age=63072000; Secure",
+        "_gid=1;EXPIRES=Sat, 24 Nov 2096 09:00:00 GMT ; x=\"y z\"; max-age=99999999999",
+        "_ga_X=1; Max-Age=60",
+        "_gat=1",
+        "_fbp=1; Max-Age=63072000",
+        "PHPSESSID=1; Max-Age=63072000; HttpOnly",
+    ];
+    let origin = Origin::setting_cookies(&lines);
+    let cap = "max_cookie_lifetime = { analytics = '395d' }";
+    let with = |toml: &str| {
+        let reply = Proxy::start(&origin, toml).get("/", &[("Cookie", &full_consent())]);
+        assert_eq!(reply.field("cache-control"), None, "the same for every visitor with consent");
+        reply.set_cookies()
+    };
+    let capped = [
+        "_ga=1; Path=/; Max-Age=34128000; Secure",
+        "_gid=1;Max-Age=34128000; x=\"y z\"",
+        lines[2],
+        lines[3],
+        lines[4],
+        lines[5],
+    ];
+    assert_eq!(with(cap), capped);
+    assert_eq!(with(""), lines);
+    assert_eq!(with(&format!("mode = 'observe'\n{cap}")), lines);
+    let necessary = with("max_cookie_lifetime = { necessary = '1h', targeting = '1day' }");
+    assert_eq!(necessary[..4], lines[..4]);
+    assert_eq!(necessary[4..], ["_fbp=1; Max-Age=86400", "PHPSESSID=1; Max-Age=3600; HttpOnly"]);
+
+    let stripped = Proxy::start(&origin, cap).get("/", &[]);
+    assert_eq!(stripped.set_cookies(), [lines[5]]);
+    assert_eq!(stripped.field("cache-control").as_deref(), Some("private"));
+}
+
+#[test]
+fn a_site_overrides_the_lifetime_cap_by_category() {
+    let origin = Origin::setting_cookies(&["_ga=1; Max-Age=999999", "_fbp=1; Max-Age=999999"]);
+    let proxy = Proxy::start_with(&format!(
+        "max_cookie_lifetime = {{ analytics = '1d', targeting = '2d' }}\n\
+         [[site]]\nhosts = ['a.example']\nupstream = '{url}'\n\
+         [[site]]\nhosts = ['b.example']\nupstream = '{url}'\n\
+         max_cookie_lifetime = {{ analytics = '3d' }}\n",
+        url = origin.url()
+    ));
+    let consent = full_consent();
+    let of = |host| proxy.get("/", &[("Host", host), ("Cookie", consent.as_str())]).set_cookies();
+    assert_eq!(of("a.example"), ["_ga=1; Max-Age=86400", "_fbp=1; Max-Age=172800"]);
+    assert_eq!(of("b.example"), ["_ga=1; Max-Age=259200", "_fbp=1; Max-Age=172800"]);
+}
+
+#[test]
 fn config_rules_win_over_the_catalogue_and_site_rules_over_both() {
     let origin = Origin::setting_cookies(&["_ga=1", "_gid=1", "shop_prefs=1", "PHPSESSID=1"]);
     let proxy = Proxy::start_with(&format!(

@@ -147,6 +147,71 @@ fn redirects_to_the_upstream_use_the_requested_host() {
 }
 
 #[test]
+fn links_to_hosts_without_consent_are_removed_from_early_hints_and_responses() {
+    let links = "<https://t.tracker.test/a.js>; rel=preload; as=script, </a.css>; rel=\"preload\"; as=style, \
+                 <https://tracker.test>;rel=preconnect,<//tracker.test>; rel=dns-prefetch, \
+                 <https://tracker.test/m.js>; rel=modulepreload, <https://tracker.test/p>; rel=prefetch, \
+                 <https://tracker.test/>; rel=canonical,<https://other.test>; rel=preconnect; x=\"a,  b\"";
+    let origin = Origin::responding(format!(
+        "HTTP/1.1 103 Early Hints\r\nLink: {links}\r\nLink: <https://tracker.test>; rel=preconnect\r\n\r\n\
+         HTTP/1.1 200 OK\r\nLink: {links}\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok"
+    ));
+    let kept = "</a.css>; rel=\"preload\"; as=style, <https://tracker.test/>; rel=canonical, \
+                <https://other.test>; rel=preconnect; x=\"a,  b\"";
+    let rule = "[[host]]\nname = 'tracker.test'\ncategory = 'analytics'\n";
+    for (toml, allowed, expected) in [
+        ("page.guard = true", "targeting", &[kept][..]),
+        ("page.guard = true", "analytics", &[links, "<https://tracker.test>; rel=preconnect"]),
+        ("", "", &[links, "<https://tracker.test>; rel=preconnect"]),
+        (
+            "page.guard = true\nmode = 'observe'",
+            "",
+            &[links, "<https://tracker.test>; rel=preconnect"],
+        ),
+    ] {
+        let proxy = Proxy::start(&origin, &format!("{toml}\n{rule}"));
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/", &[("cookie", &consent_cookie(allowed))]));
+        let hints = client.head();
+        assert_eq!(hints.status, 103);
+        assert_eq!(hints.values("link"), expected, "{toml} {allowed}");
+        assert_eq!(client.head().values("link"), expected[..1], "{toml} {allowed}");
+    }
+}
+
+#[test]
+fn policies_of_pages_are_tightened_without_consent() {
+    let fields = [
+        "Permissions-Policy: camera=(), browsing-topics=(self)",
+        "Referrer-Policy: unsafe-url",
+        "Content-Type: text/html; charset=utf-8",
+    ];
+    let own = "camera=(), browsing-topics=(self)";
+    let added = "attribution-reporting=(), join-ad-interest-group=(), run-ad-auction=()";
+    let origin = answering(&fields);
+    let keys = "technologies.permissions_policy = 'targeting'\n\
+                technologies.referrer_policy = 'targeting'";
+    let proxy = Proxy::start(&origin, keys);
+    let denied = proxy.get("/", &[]);
+    assert_eq!(denied.values("permissions-policy"), [own, added]);
+    assert_eq!(denied.values("referrer-policy"), ["strict-origin-when-cross-origin"]);
+    assert_eq!(denied.field("cache-control").as_deref(), Some("private"));
+    let unchanged = |proxy: &Proxy, cookie: &str| {
+        let reply = proxy.get("/", &[("Cookie", cookie)]);
+        assert_eq!(reply.values("permissions-policy"), [own], "{cookie}");
+        assert_eq!(reply.values("referrer-policy"), ["unsafe-url"], "{cookie}");
+        assert_eq!(reply.field("cache-control"), None, "{cookie}");
+    };
+    unchanged(&proxy, &consent_cookie("targeting"));
+    unchanged(&Proxy::start(&origin, ""), "a=1");
+    unchanged(&Proxy::start(&origin, &format!("mode = 'observe'\n{keys}")), "a=1");
+    let script = answering(&["Content-Type: text/javascript", "Referrer-Policy: unsafe-url"]);
+    let reply = Proxy::start(&script, keys).get("/", &[]);
+    assert_eq!(reply.values("referrer-policy"), ["unsafe-url"]);
+    assert_eq!(reply.field("permissions-policy"), None);
+}
+
+#[test]
 fn request_trailers_follow_the_rules_of_the_head() {
     let origin = answering(&[]);
     for mode in ["enforce", "observe"] {

@@ -78,6 +78,10 @@ tables! {
         login_status: Text = "off",
         /// `Secure-Session-*` and token binding; logins may depend on them.
         device_bound_sessions: Text = "off",
+        /// Advertising features of pages: `Permissions-Policy` denies Topics, attribution reporting and ad auctions without consent. Features that the origin's field names are unchanged.
+        permissions_policy: Text = "off",
+        /// `Referer` of requests to other sites: `Referrer-Policy` of pages becomes `strict-origin-when-cross-origin` without consent, unless the origin's policy is as strict.
+        referrer_policy: Text = "off",
         /// `Alt-Svc` and other fields that direct browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` forwards them.
         alternative_services: AlternativeServices = AlternativeServices::Clear,
     }

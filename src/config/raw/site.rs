@@ -1,5 +1,7 @@
 //! Sites and their upstreams.
 
+use std::collections::BTreeMap;
+
 use super::consent::RawConsent;
 use super::listen::{RawSiteLimits, RawUpstreamTls};
 use super::pages::{RawBanner, RawCentre, RawPage};
@@ -61,6 +63,8 @@ tables! {
         forwarded_for: Option<ForwardedFor>,
         /// Overrides the top-level `url_identifiers`.
         url_identifiers: Option<UrlIdentifiers>,
+        /// Overrides the top-level `max_cookie_lifetime`, merged by category.
+        max_cookie_lifetime: BTreeMap<String, Spanned<Time<1000>>>,
         /// Overrides the top-level `[consent]`, merged key by key: missing keys are read from the top-level table.
         consent: RawConsent,
         /// Overrides the top-level `[centre]`, merged key by key. `prefix` is not allowed here.

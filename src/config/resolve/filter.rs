@@ -1,5 +1,6 @@
 //! Filter settings of a site: consent, rules, policy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::defaults::Defaults;
@@ -11,9 +12,9 @@ use crate::config::catalogue_file::{RawRules, Rules, named_category};
 use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
-    ASK_AGAIN_DAYS, RawConsent, RawDefault, RawDefaults, RawRegion, RawSignal, RawSite,
+    ASK_AGAIN_DAYS, RawConsent, RawDefault, RawDefaults, RawRegion, RawSignal, RawSite, Time,
 };
-use crate::config::settings::FilterSettings;
+use crate::config::settings::{FilterSettings, LifetimeCaps};
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::DEFAULT_LIFETIME_DAYS;
 use crate::consent::{
@@ -76,6 +77,7 @@ pub(super) fn filter(
         url_identifiers: raw.url_identifiers.unwrap_or(common.url_identifiers),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),
         reader: Arc::new(reader),
+        max_cookie_lifetime: lifetime_caps(document, &raw.max_cookie_lifetime, &common.categories),
         expire: common.expire,
         detect: common.detect,
         email_opens: common.email_opens,
@@ -148,6 +150,23 @@ fn granted(document: Ctx, raw: &RawDefaults, categories: &Categories) -> Categor
         }
     }
     granted
+}
+
+/// Resolves the longest lifetimes of cookies.
+fn lifetime_caps(
+    document: Ctx,
+    raw: &BTreeMap<String, Spanned<Time<1000>>>,
+    categories: &Categories,
+) -> LifetimeCaps {
+    let mut caps = LifetimeCaps::default();
+    for (name, cap) in raw {
+        let name = Spanned::new(cap.span(), name.clone());
+        if let Some(category) = named_category(document, &name, categories) {
+            let seconds = cap.get_ref().0.as_secs();
+            caps.set(category, i64::try_from(seconds).unwrap_or(i64::MAX));
+        }
+    }
+    caps
 }
 
 /// Resolves the default by region.

@@ -41,6 +41,11 @@ pub enum Technology {
     LoginStatus,
     /// `Secure-Session-*` (W3C Device Bound Session Credentials) and token binding (RFC 8473).
     DeviceBoundSessions,
+    /// Advertising features that `Permissions-Policy` can deny to a page (W3C Permissions Policy).
+    PermissionsPolicy,
+    /// URLs of pages that other sites get in `Referer`, unless `Referrer-Policy` withholds them (W3C Referrer
+    /// Policy).
+    ReferrerPolicy,
 }
 
 /// The categories of tracking technologies. `None` for those that always pass.
@@ -76,6 +81,10 @@ pub struct Technologies {
     pub login_status: Option<Category>,
     /// [`Technology::DeviceBoundSessions`].
     pub device_bound_sessions: Option<Category>,
+    /// [`Technology::PermissionsPolicy`].
+    pub permissions_policy: Option<Category>,
+    /// [`Technology::ReferrerPolicy`].
+    pub referrer_policy: Option<Category>,
     /// The handling of fields that direct the next request to another server.
     pub alternative_services: AlternativeServices,
 }
@@ -109,6 +118,8 @@ impl Technologies {
             Technology::BeaconETag => self.beacon_etag,
             Technology::LoginStatus => self.login_status,
             Technology::DeviceBoundSessions => self.device_bound_sessions,
+            Technology::PermissionsPolicy => self.permissions_policy,
+            Technology::ReferrerPolicy => self.referrer_policy,
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::settings::Timeouts;
 use crate::consent::Consent;
+use crate::html::{self, PageRequest};
 use crate::http::{Client, Fields, Request, Response, binds_connection};
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::Http1Client;
@@ -42,6 +43,8 @@ pub(crate) struct ForwardContext<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// The visitor's consent, used to filter interim responses.
     pub(crate) consent: &'a Consent,
+    /// The page request, if the response may be a page to rewrite.
+    pub(crate) page_request: Option<&'a PageRequest>,
     /// When forwarding began.
     pub(crate) started: Instant,
 }
@@ -220,6 +223,9 @@ fn interim(
     }
     hop_by_hop::remove_hop_by_hop(&mut response.fields, None);
     to.site.filter.interim(&mut response.fields, to.consent);
+    if let Some(page_request) = to.page_request {
+        html::strip_links(page_request, to.consent, &mut response.fields, &to.site.centre);
+    }
     client.send_interim(context, &response);
 }
 

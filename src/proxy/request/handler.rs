@@ -216,6 +216,7 @@ async fn serve(
             site,
             snapshot,
             consent,
+            page_request: page_request.as_deref(),
             started,
         };
         (forward(request, to), pending, started, site)
