@@ -264,7 +264,9 @@ fn settings(path: &[String], value: Option<&str>) -> Result<Vec<String>, String>
     config.warnings.clear();
     let text = format!("{config:?}");
     let parts = text.split([',', '{', '}', '[', ']', '(', ')']);
-    let mut parts: Vec<_> = parts.map(|part| part.trim().to_owned()).collect();
+    // The offset of a rule depends on the text before it.
+    let parts = parts.map(str::trim).filter(|part| !part.starts_with("offset: "));
+    let mut parts: Vec<_> = parts.map(str::to_owned).collect();
     parts.sort();
     Ok(parts)
 }
