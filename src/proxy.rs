@@ -17,8 +17,6 @@ pub(crate) use downstream::listener::Listener;
 pub(crate) use downstream::worker_pool::WorkerPool;
 #[cfg(feature = "ext-proc")]
 pub(crate) use downstream::write_coalescer::CoalescingStream;
-#[cfg(feature = "ext-proc")]
-pub(crate) use site_router::NotFound;
-pub(crate) use site_router::{ForwardSettings, Site, SiteRouter, Snapshot};
+pub(crate) use site_router::{ForwardSettings, NotFound, Site, SiteRouter, Snapshot};
 pub(crate) use upstream::health_check::watch_health;
 pub(crate) use upstream::pool::{UpstreamHandshake, UpstreamPool};

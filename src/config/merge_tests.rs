@@ -41,7 +41,6 @@ const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("unclassified", ["'allow'", "'block'"], ""),
     ("forwarded_for", ["'network'", "'none'"], ""),
     ("url_identifiers", ["'off'", "'redirect'"], ""),
-    ("forwarded_for", ["'none'", "'network'"], ""),
     ("max_cookie_lifetime", ["{ analytics = '7d' }", "{ analytics = '8d' }"], ""),
     ("limits.body_bytes", ["7", "8"], ""),
     ("limits.concurrent_requests", ["7", "8"], ""),
