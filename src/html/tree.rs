@@ -61,28 +61,31 @@ const BREAKOUT: &[&[u8]] = &[
     b"var",
 ];
 
-/// Elements without an end tag.
-const VOID: &[&[u8]] = &[
-    b"area",
-    b"base",
-    b"basefont",
-    b"bgsound",
-    b"br",
-    b"col",
-    b"embed",
-    b"frame",
-    b"hr",
-    b"image",
-    b"img",
-    b"input",
-    b"keygen",
-    b"link",
-    b"meta",
-    b"param",
-    b"source",
-    b"track",
-    b"wbr",
-];
+/// Whether an element has no end tag.
+pub(super) fn is_void(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"area"
+            | b"base"
+            | b"basefont"
+            | b"bgsound"
+            | b"br"
+            | b"col"
+            | b"embed"
+            | b"frame"
+            | b"hr"
+            | b"image"
+            | b"img"
+            | b"input"
+            | b"keygen"
+            | b"link"
+            | b"meta"
+            | b"param"
+            | b"source"
+            | b"track"
+            | b"wbr"
+    )
+}
 
 /// HTML elements inside SVG that nest without side effects on the stack.
 const PLAIN: &[&[u8]] = &[
@@ -203,7 +206,7 @@ impl ElementStack {
         }
         let content = self.content(name);
         self.ambiguous |= self.in_select && !matches!(content, Content::Data | Content::Script);
-        if content == Content::Data && !self.open.is_empty() && !VOID.contains(&name) {
+        if content == Content::Data && !self.open.is_empty() && !is_void(name) {
             self.push_html(name);
         }
         content

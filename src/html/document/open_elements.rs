@@ -2,48 +2,34 @@
 //! otherwise be inside an element that may be hidden.
 
 use crate::html::tag::Name;
+use crate::html::tree::is_void;
 
 /// Maximum number of elements to track. Deeper elements stay open.
 const MAX: usize = 512;
 
 /// Elements without content, those around the banner, and those that are closed elsewhere. `</p>`
 /// without an open `p` would create one.
-const IGNORED: &[&[u8]] = &[
-    b"html",
-    b"head",
-    b"body",
-    b"p",
-    b"area",
-    b"base",
-    b"basefont",
-    b"bgsound",
-    b"br",
-    b"col",
-    b"embed",
-    b"frame",
-    b"hr",
-    b"image",
-    b"img",
-    b"input",
-    b"keygen",
-    b"link",
-    b"meta",
-    b"param",
-    b"source",
-    b"template",
-    b"track",
-    b"wbr",
-    b"script",
-    b"style",
-    b"textarea",
-    b"title",
-    b"xmp",
-    b"iframe",
-    b"noembed",
-    b"noframes",
-    b"noscript",
-    b"plaintext",
-];
+fn is_ignored(name: &[u8]) -> bool {
+    is_void(name)
+        || matches!(
+            name,
+            b"html"
+                | b"head"
+                | b"body"
+                | b"p"
+                | b"template"
+                | b"script"
+                | b"style"
+                | b"textarea"
+                | b"title"
+                | b"xmp"
+                | b"iframe"
+                | b"noembed"
+                | b"noframes"
+                | b"noscript"
+                | b"plaintext"
+        )
+}
 
 /// The names of the open elements. An approximation: a superfluous end tag has no effect.
 #[derive(Debug, Default)]
@@ -51,7 +37,7 @@ pub(super) struct OpenElements(Vec<Name>);
 
 impl OpenElements {
     pub(super) fn start(&mut self, name: &[u8]) {
-        if self.0.len() < MAX && !IGNORED.contains(&name) {
+        if self.0.len() < MAX && !is_ignored(name) {
             self.0.push(Name::new(name));
         }
     }
