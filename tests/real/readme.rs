@@ -140,7 +140,7 @@ fn the_quick_start_works_as_documented() {
             .replace("127.0.0.1:9090", &format!("127.0.0.1:{admin}"))
     };
     let blocks = blocks("README.md");
-    let [_, _, install, write, run, look, ask] = &blocks[..] else {
+    let [_, _, install, write, run, look, ask, explain] = &blocks[..] else {
         panic!("{} blocks", blocks.len())
     };
     // Installing would build again in another directory. Checking that it is possible is sufficient.
@@ -177,5 +177,14 @@ fn the_quick_start_works_as_documented() {
         "observe changes nothing: {suggestions}"
     );
     assert!(suggestions.contains(r#""granted":["necessary","analytics"]"#), "{suggestions}");
+    let explanation = output_of(explain);
+    for line in [
+        "parameter   strip   fbclid: ",
+        "cookie      strip   _ga: ",
+        "cookie      strip   shop_theme_dark: functional",
+    ] {
+        assert!(explanation.contains(line), "no {line} in {explanation}");
+    }
+    assert!(explanation.contains("rule `shop_theme_*` (consentry.toml:7)"), "{explanation}");
     running.interrupt();
 }
