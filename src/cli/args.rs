@@ -2,11 +2,16 @@
 
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use time::Date;
 
+use super::error::CliError;
 use crate::config::{self, Config, ConfigError, Overrides};
-use crate::http::{parse_date, parse_time};
+use crate::consent_ui::ConsentUi;
+use crate::filter::Filter;
+use crate::http::{Authority, parse_date, parse_time};
+use crate::proxy::{ForwardSettings, NotFound, Site, SiteRouter};
 
 /// Reads the config file, or an empty config.
 pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -16,23 +21,76 @@ pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config,
     }
 }
 
-/// `--config` of the look-up commands.
+/// Reads the config of a command that forwards no request: any upstream is valid.
+pub(super) fn load_offline(
+    path: Option<&Path>,
+    sources: Option<Vec<String>>,
+) -> Result<Config, ConfigError> {
+    let upstream = path.is_none().then(|| "http://127.0.0.1:1".to_owned());
+    load(path, &Overrides { sources, upstream, ..Overrides::default() })
+}
+
+/// Options of the look-up commands: the config and the site.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookupArgs {
-    /// Config file (the first site is used) [default: built-in catalogue and default settings]
+    /// Config file [default: built-in catalogue and default settings]
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: Option<PathBuf>,
+    /// Name of the site [default: the first site]
+    #[arg(long, value_name = "NAME", conflicts_with = "host")]
+    site: Option<String>,
+    /// Requested host, which selects the site
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
 }
 
 impl LookupArgs {
-    pub(super) fn load(&self, sources: Option<Vec<String>>) -> Result<Config, ConfigError> {
-        let mut overrides = Overrides { sources, ..Overrides::default() };
-        if self.config.is_none() {
-            // No request is forwarded, so any upstream is valid.
-            overrides.upstream = Some("http://127.0.0.1:1".to_owned());
+    /// The filter of the selected site.
+    pub(super) fn filter(&self, sources: Option<Vec<String>>) -> Result<Arc<Filter>, CliError> {
+        let config = load_offline(self.config.as_deref(), sources)?;
+        if let Some(host) = &self.host {
+            return site_of_host(config, host, "/").map(|site| Arc::clone(&site.filter));
         }
-        load(self.config.as_deref(), &overrides)
+        let names: Vec<String> = config.sites.iter().map(|site| site.name.clone()).collect();
+        let is_named = |name: &str| self.site.as_ref().is_none_or(|wanted| wanted == name);
+        let site = config.sites.into_iter().find(|site| is_named(&site.name));
+        let unknown = || {
+            let name = self.site.as_deref().unwrap_or_default();
+            CliError::Usage(format!("no site `{name}`: the sites are {}", names.join(", ")))
+        };
+        site.map(|site| Arc::new(Filter::new(site.filter))).ok_or_else(unknown)
     }
+}
+
+/// The site that serves a host and a path.
+pub(super) fn site_of_host(config: Config, host: &str, path: &str) -> Result<Arc<Site>, CliError> {
+    let host = Authority::parse(host.as_bytes()).map_or(host, |authority| authority.host);
+    router(config).find(host, path).cloned().map_err(|missing| {
+        CliError::Usage(match missing {
+            NotFound::Host => {
+                format!("no site has the host `{host}`: see the hosts of each [[site]]")
+            }
+            NotFound::Path => format!("no site of `{host}` has the path `{path}`"),
+        })
+    })
+}
+
+/// The sites of a config, without upstream connections.
+fn router(config: Config) -> SiteRouter {
+    let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
+        let filter = Arc::new(Filter::new(site.filter));
+        let consent_ui =
+            ConsentUi::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
+        let forwarding = ForwardSettings {
+            balance: site.balance,
+            upstreams: Vec::new(),
+            limits: site.limits,
+            forwarded_for: site.forwarded_for,
+        };
+        let built = Site::new(index, site.name, filter, (consent_ui, None), forwarding, None);
+        (site.hosts, site.paths, Arc::new(built))
+    });
+    SiteRouter::new(sites.collect())
 }
 
 /// The arguments, or the lines of standard input if there are no arguments.

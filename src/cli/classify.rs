@@ -15,7 +15,7 @@ use crate::config::settings::FilterSettings;
 #[derive(Debug, clap::Args)]
 pub(super) struct ClassifyArgs {
     #[command(flatten)]
-    config: LookupArgs,
+    lookup: LookupArgs,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -43,14 +43,14 @@ struct Classified<'a> {
 
 impl ClassifyArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let config = self.config.load(None)?;
-        let Some(site) = config.sites.first() else { return Ok(()) };
+        let filter = self.lookup.filter(None)?;
+        let settings = filter.settings();
         let mut out = BufWriter::new(io::stdout().lock());
         for name in lines(self.names) {
             let name = name?;
             match self.parameter {
-                true => write_parameter(&site.filter, &name, self.json, &mut out)?,
-                false => write(&site.filter, &name, self.json, &mut out)?,
+                true => write_parameter(settings, &name, self.json, &mut out)?,
+                false => write(settings, &name, self.json, &mut out)?,
             }
         }
         Ok(out.flush()?)

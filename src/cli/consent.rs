@@ -18,7 +18,7 @@ use crate::cookie::Cookies;
 #[derive(Debug, clap::Args)]
 pub(super) struct ConsentArgs {
     #[command(flatten)]
-    config: LookupArgs,
+    lookup: LookupArgs,
     /// Read only this consent source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
@@ -61,8 +61,8 @@ struct RequestFacts<'a> {
 
 impl ConsentArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let config = self.config.load(self.source.map(|source| vec![source]))?;
-        let Some(site) = config.sites.first() else { return Ok(()) };
+        let filter = self.lookup.filter(self.source.map(|source| vec![source]))?;
+        let reader = &filter.settings().reader;
         let facts = RequestFacts {
             signals: Signals { gpc: self.gpc, dnt: self.dnt },
             region: self.region.as_deref().map(str::as_bytes),
@@ -70,7 +70,7 @@ impl ConsentArgs {
         };
         let mut out = BufWriter::new(io::stdout().lock());
         for header in lines(self.header.into_iter().collect()) {
-            write(&site.filter.reader, &header?, &facts, self.json, &mut out)?;
+            write(reader, &header?, &facts, self.json, &mut out)?;
         }
         Ok(out.flush()?)
     }

@@ -14,7 +14,7 @@ use crate::consent::{CategorySet, ConsentReader};
 #[derive(Debug, clap::Args)]
 pub(super) struct CookieArgs {
     #[command(flatten)]
-    config: LookupArgs,
+    lookup: LookupArgs,
     /// Granted categories, separated by commas; empty for necessary only
     #[arg(long, value_name = "CATEGORIES", value_delimiter = ',', required = true)]
     allow: Vec<String>,
@@ -25,9 +25,8 @@ pub(super) struct CookieArgs {
 
 impl CookieArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let config = self.config.load(None)?;
-        let Some(site) = config.sites.first() else { return Ok(()) };
-        let reader = &site.filter.reader;
+        let filter = self.lookup.filter(None)?;
+        let reader = &filter.settings().reader;
         let mut granted = CategorySet::NECESSARY;
         for name in self.allow.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
             let known = || reader.categories.names_of(reader.categories.all()).join(", ");

@@ -2,23 +2,21 @@
 
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use http::header::{COOKIE, HOST, HeaderValue};
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::args::time;
+use super::args::{load_offline, site_of_host, time};
 use super::error::CliError;
 use super::input_request::InputRequest;
 use crate::clock::unix_now;
+use crate::config::line_of;
 use crate::config::settings::Mode;
-use crate::config::{self, Config, Overrides, line_of};
 use crate::consent::Categories;
-use crate::consent_ui::ConsentUi;
-use crate::filter::{ExplainedItem, Explanation, Filter, FilteredHead};
+use crate::filter::{ExplainedItem, Explanation, FilteredHead};
 use crate::http::{Fields, named_host};
-use crate::proxy::{ForwardSettings, NotFound, Site, SiteRouter};
+use crate::proxy::Site;
 
 /// Maximum size of `--request`, in bytes.
 const MAX_REQUEST: u64 = 256 * 1024;
@@ -97,19 +95,9 @@ struct ItemOutput<'a> {
 impl ExplainArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let request = self.input_request()?;
-        let config = self.config()?;
+        let config = load_offline(self.config.as_deref(), None)?;
         let host = named_host(&request.headers).unwrap_or_default().to_owned();
-        let router = router(config);
-        let site = router.find(&host, request.uri.path()).map_err(|missing| {
-            CliError::Usage(match missing {
-                NotFound::Host => {
-                    format!("no site has the host `{host}`: see the hosts of each [[site]]")
-                }
-                NotFound::Path => {
-                    format!("no site of `{host}` has the path `{}`", request.uri.path())
-                }
-            })
-        })?;
+        let site = site_of_host(config, &host, request.uri.path())?;
         let head = FilteredHead {
             method: &request.method,
             uri: &request.uri,
@@ -120,7 +108,7 @@ impl ExplainArgs {
             self.set_cookies.iter().map(|line| set_cookie_value(line)).collect();
         let now = self.at.unwrap_or_else(unix_now);
         let explanation = site.filter.explain(&head, &lines, (true, now));
-        let output = output(site, &explanation);
+        let output = output(&site, &explanation);
         let mut out = BufWriter::new(io::stdout().lock());
         match self.json {
             true => {
@@ -130,17 +118,6 @@ impl ExplainArgs {
             false => write(&output, &request, &mut out)?,
         }
         Ok(out.flush()?)
-    }
-
-    fn config(&self) -> Result<Config, CliError> {
-        let path = self.config.as_deref();
-        // No request is forwarded, so any upstream is valid.
-        let upstream = path.is_none().then(|| "http://127.0.0.1:1".to_owned());
-        let overrides = Overrides { upstream, ..Overrides::default() };
-        Ok(match path {
-            Some(path) => config::load(path, &overrides)?,
-            None => config::parse("", None, &overrides)?,
-        })
     }
 
     /// The request of `--request`, with the other arguments in place of its parts.
@@ -199,24 +176,6 @@ fn set_cookie_value(line: &str) -> &[u8] {
         }
         _ => line.as_bytes(),
     }
-}
-
-/// The sites of a config, without upstream connections.
-fn router(config: Config) -> SiteRouter {
-    let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
-        let filter = Arc::new(Filter::new(site.filter));
-        let consent_ui =
-            ConsentUi::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
-        let forwarding = ForwardSettings {
-            balance: site.balance,
-            upstreams: Vec::new(),
-            limits: site.limits,
-            forwarded_for: site.forwarded_for,
-        };
-        let built = Site::new(index, site.name, filter, (consent_ui, None), forwarding, None);
-        (site.hosts, site.paths, Arc::new(built))
-    });
-    SiteRouter::new(sites.collect())
 }
 
 fn output<'a>(site: &'a Site, explanation: &'a Explanation<'_>) -> Output<'a> {

@@ -53,6 +53,40 @@ fn explained(output: &str, list: &str, verdict: &str) -> Vec<String> {
 }
 
 #[test]
+fn look_ups_use_the_site_of_a_name_or_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let site = |name: &str, category: &str| {
+        format!(
+            "[[site]]\nname = '{name}'\nhosts = ['{name}.example']\nupstream = 'http://a'\nconsent.default = '{category}'\n[[site.cookie]]\nname = 'mine'\ncategory = 'necessary'\nvendor = '{name}'\n"
+        )
+    };
+    std::fs::write(&path, site("one", "deny") + &site("two", "allow")).unwrap();
+    let path = path.to_str().unwrap();
+    for (arguments, vendor) in [
+        (&[][..], "one"),
+        (&["--site", "two"], "two"),
+        (&["--host", "two.example"], "two"),
+        (&["--host", "ONE.example:8080"], "one"),
+    ] {
+        let arguments = [&["classify", "--config", path, "mine"], arguments].concat();
+        let (code, out, error) = run(&arguments, "");
+        assert_eq!(code, 0, "{error}");
+        assert_eq!(out.split('\t').nth(2), Some(vendor), "{arguments:?}");
+    }
+    let granted = |site: &str| run(&["consent", "--config", path, "--site", site, "a=1"], "").1;
+    assert!(granted("two").contains("\"social\"") && !granted("one").contains("\"social\""));
+    for (arguments, message) in [
+        (["--site", "three"], "no site `three`: the sites are one, two"),
+        (["--host", "three.example"], "no site has the host `three.example`"),
+    ] {
+        let arguments = [&["classify", "--config", path, "mine"], &arguments[..]].concat();
+        let (code, _, error) = run(&arguments, "");
+        assert!(code == 2 && error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn explain_gives_the_verdicts_of_the_proxy() {
     let origin = Origin::setting_cookies(&SET);
     let toml = "[[cookie]]\nname = 'my_*'\ncategory = 'functional'\n";
