@@ -32,7 +32,7 @@ pub(crate) use client::{Client, Peer, network};
 pub(crate) use connection_auth::binds_connection;
 pub(crate) use date::{parse_date, parse_rfc3339, parse_time, rfc3339};
 pub(crate) use fetch_metadata::{
-    Destination, SEC_FETCH_DEST, SEC_FETCH_MODE, is_navigation, is_swapped_in,
+    Destination, SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE, is_navigation, is_swapped_in,
 };
 pub(crate) use field_list::{
     has_member, join_cookies, joined_cookies, members, members_of, split_outside_quotes,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderName;
 
-use super::document::{Ctx, nearest, read};
+use super::document::{Ctx, line_after, nearest, read};
 use super::raw::{
     OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawParameter, RawPurpose, RawRequires,
 };
@@ -32,8 +32,7 @@ pub(crate) fn line_of(position: &RulePosition) -> Option<usize> {
             &read
         }
     };
-    let before = text.get(..position.offset)?;
-    Some(before.bytes().filter(|byte| *byte == b'\n').count() + 1)
+    text.get(..position.offset).map(line_after)
 }
 
 /// The rules of one table.

@@ -71,6 +71,11 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
     (document, T::default())
 }
 
+/// The line that follows a text, from 1.
+pub(super) fn line_after(before: &str) -> usize {
+    before.bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
 impl<'a> ConfigDocument<'a> {
     /// The keys and values, without invalid ones.
     pub(super) fn table(&self) -> &DeTable<'a> {
@@ -160,8 +165,7 @@ impl<'a> ConfigDocument<'a> {
     }
 
     fn line(&self, span: Range<usize>) -> usize {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        line_after(self.text.get(..span.start).unwrap_or(self.text))
     }
 
     /// Reports a problem of a command line flag.

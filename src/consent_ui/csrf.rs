@@ -1,11 +1,9 @@
 //! Same-origin check against cross-site request forgery.
 
 use http::HeaderMap;
-use http::header::{HeaderName, ORIGIN};
+use http::header::ORIGIN;
 
-use crate::http::{Fields, is_named_origin};
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::http::{Fields, SEC_FETCH_SITE, is_named_origin};
 
 /// The page that sent a request, as far as the browser reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

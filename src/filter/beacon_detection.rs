@@ -213,6 +213,7 @@ fn is_svg_pixel(start: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::FieldSection;
     use http::{HeaderMap, HeaderValue};
 
     #[test]
@@ -250,15 +251,6 @@ mod tests {
         );
     }
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        fields
-            .iter()
-            .map(|(name, value)| {
-                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
-            .collect()
-    }
-
     #[test]
     fn only_posts_whose_response_no_script_reads_are_suspects() {
         let no_cors = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")];
@@ -273,9 +265,9 @@ mod tests {
             (Some("text/ping"), None),
             (Some(""), None),
         ] {
-            let mut fields = headers(&no_cors);
+            let mut fields = FieldSection::from_lines(&no_cors);
             if let Some(content_type) = content_type {
-                fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                fields.insert(&CONTENT_TYPE, content_type);
             }
             assert_eq!(BeaconPost::of(&Method::POST, &fields), post, "{content_type:?}");
             assert_eq!(BeaconPost::of(&Method::PUT, &fields), None, "{content_type:?}");
@@ -288,7 +280,8 @@ mod tests {
             &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
             &[no_cors[0], ("sec-fetch-dest", "report")],
         ] {
-            assert_eq!(BeaconPost::of(&Method::POST, &headers(fields)), None, "{fields:?}");
+            let section = FieldSection::from_lines(fields);
+            assert_eq!(BeaconPost::of(&Method::POST, &section), None, "{fields:?}");
         }
     }
 
@@ -307,7 +300,8 @@ mod tests {
             (500, None, Candidate::Ordinary),
         ] {
             let fields = length.map(|length| [("content-length", length)]);
-            let fields = headers(fields.as_ref().map_or(&[], |fields| &fields[..]));
+            let fields =
+                FieldSection::from_lines(fields.as_ref().map_or(&[], |fields| &fields[..]));
             let status = StatusCode::from_u16(status).expect("a status");
             assert_eq!(classify_post(status, &fields), candidate, "{status} {length:?}");
         }

@@ -2,15 +2,13 @@
 //!
 //! Uses the same policy and rules as `request`, `response` and `url_identifiers`. Records nothing.
 
-use http::Method;
-
 use super::beacon_reply::ExpectedType;
 use super::cookie_deletion::is_deletable;
 use super::filtered_head::FilteredHead;
 use super::request::{BeaconOutcome, matching_beacon};
 use super::site_filter::Filter;
+use super::url_identifiers::target_query;
 use crate::catalogue::{CookieContext, Entry, ParameterRule, UrlQuery};
-use crate::config::settings::UrlIdentifiers;
 use crate::consent::{CategorySet, Consent, Signals};
 use crate::cookie::{Cookies, Effect, ResponseTime, SetCookie};
 use crate::http::{Fields, is_navigation, query_parameters};
@@ -46,8 +44,7 @@ pub(crate) struct ExplainedItem<'a> {
 }
 
 /// A decision in enforce mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Forwarded unchanged.
     Pass,
@@ -84,7 +81,7 @@ impl Filter {
         (trusted, now): (bool, i64),
     ) -> Explanation<'_> {
         let settings = &self.settings;
-        let FilteredHead { method, uri, host, fields } = *request;
+        let FilteredHead { uri, host, fields, .. } = *request;
         let cookies = Cookies::of(fields);
         let signals = Signals::of(fields);
         let region = settings.reader.region_of(fields, trusted);
@@ -102,9 +99,7 @@ impl Filter {
             rule: Some((rule.path.as_str(), &rule.entry)),
             evidence: None,
         });
-        let changes_query = settings.url_identifiers != UrlIdentifiers::Off
-            && matches!(*method, Method::GET | Method::HEAD);
-        let query = uri.query().filter(|_| changes_query).unwrap_or_default();
+        let query = target_query(request, settings.url_identifiers).unwrap_or_default();
         let url = UrlQuery::new(host, uri.path(), query, navigation);
         let parameters = query_parameters(query).filter_map(|parameter| {
             let rule = settings.policy.catalogue.url_parameter(parameter, &url)?;

@@ -6,7 +6,7 @@
 //! parameters either.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERER};
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERER};
 use http::{Method, Response, StatusCode, Uri};
 
 use super::edits::Edits;
@@ -17,10 +17,9 @@ use super::site_filter::Filter;
 use crate::catalogue::{ParameterRule, UrlQuery};
 use crate::config::settings::UrlIdentifiers;
 use crate::http::{
-    Authority, Change, Destination, Fields, QueryEdit, query_parameters, split_query,
+    Authority, Change, Destination, Fields, QueryEdit, SEC_FETCH_SITE, query_parameters,
+    split_query,
 };
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The edit of a request target, or the redirect in place of the request.
 pub(super) enum TargetDecision {
@@ -43,9 +42,7 @@ pub(super) fn filter<F: Fields>(
     let mut target = None;
     if mode != UrlIdentifiers::Off {
         let mut parameters = Parameters { filter, report, now };
-        if let Some(query) = request.uri.query()
-            && matches!(*request.method, Method::GET | Method::HEAD)
-        {
+        if let Some(query) = target_query(request, mode) {
             let url = UrlQuery::new(request.host, request.uri.path(), query, navigation);
             target = parameters.without_consent(query, &url);
         }
@@ -61,6 +58,16 @@ pub(super) fn filter<F: Fields>(
         return TargetDecision::Redirect(redirect(location));
     }
     TargetDecision::Forward(target)
+}
+
+/// The query of a request whose target may be changed in this mode.
+pub(super) fn target_query<'a, F>(
+    request: &FilteredHead<'a, F>,
+    mode: UrlIdentifiers,
+) -> Option<&'a str> {
+    let may_change =
+        mode != UrlIdentifiers::Off && matches!(*request.method, Method::GET | Method::HEAD);
+    request.uri.query().filter(|_| may_change)
 }
 
 /// Looks up the parameters of one request, and records them.
