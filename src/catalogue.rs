@@ -145,7 +145,17 @@ impl Catalogue {
     /// precedence over filter lists. `kind` is the resource type in filter lists.
     pub fn third_party(&self, host: &str, own_host: &str, url: &str, kind: &str) -> Option<&Entry> {
         let listed = || self.lists.as_ref()?.third_party(host, own_host, url, kind);
-        Hosts::find(self.sets().map(|set| &set.hosts), host).or_else(listed)
+        self.host_rule(host).map(|rule| &rule.entry).or_else(listed)
+    }
+
+    /// The rule for a host, or else for its nearest parent domain.
+    pub fn host_rule(&self, host: &str) -> Option<&HostRule> {
+        Hosts::find(self.sets().map(|set| &set.hosts), host)
+    }
+
+    /// All host rules. Of two rules for a host, the site's own is first.
+    pub fn host_rules(&self) -> impl Iterator<Item = &HostRule> {
+        self.sets().into_iter().flat_map(|set| set.hosts.all())
     }
 
     /// Adds filter lists for beacons and query parameters.

@@ -36,14 +36,19 @@ impl Hosts {
 
     /// The rule for a host (lower case), or else for its nearest parent domain. For the same host,
     /// the first of the two sets takes precedence.
-    pub(super) fn find<'a>(of: [&'a Self; 2], host: &str) -> Option<&'a Entry> {
+    pub(super) fn find<'a>(of: [&'a Self; 2], host: &str) -> Option<&'a HostRule> {
         let mut rest = host.strip_suffix('.').unwrap_or(host);
         loop {
             if let Some(rule) = of.into_iter().find_map(|hosts| hosts.rules.get(rest)) {
-                return Some(&rule.entry);
+                return Some(rule);
             }
             (_, rest) = rest.split_once('.')?;
         }
+    }
+
+    /// All rules.
+    pub(super) fn all(&self) -> impl Iterator<Item = &HostRule> {
+        self.rules.values()
     }
 }
 
@@ -69,13 +74,13 @@ mod tests {
             rule("tracker.test", RulePriority::Site, Category::SOCIAL),
             rule("x.cdn.tracker.test", RulePriority::Site, Category::NECESSARY),
         ]);
-        let over = |host| Hosts::find([&own, &hosts], host).map(|entry| entry.category);
+        let over = |host| Hosts::find([&own, &hosts], host).map(|rule| rule.entry.category);
         assert_eq!(over("ads.example"), Some(Category::NECESSARY));
         assert_eq!(over("tracker.test"), Some(Category::SOCIAL));
         assert_eq!(over("y.cdn.tracker.test"), Some(Category::FUNCTIONAL));
         assert_eq!(over("x.cdn.tracker.test"), Some(Category::NECESSARY));
         let none = Hosts::default();
-        let category = |host| Hosts::find([&none, &hosts], host).map(|entry| entry.category);
+        let category = |host| Hosts::find([&none, &hosts], host).map(|rule| rule.entry.category);
         assert_eq!(category("ads.example"), Some(Category::NECESSARY));
         assert_eq!(category("a.b.tracker.test."), Some(Category::ANALYTICS));
         assert_eq!(category("x.cdn.tracker.test"), Some(Category::FUNCTIONAL));

@@ -26,8 +26,8 @@ use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
 pub use lifetime_caps::LifetimeCaps;
 pub use pages::{
-    BannerSettings, CentreSettings, Colours, Durability, OnWithdrawal, PageSettings, Position,
-    ReceiptSettings, ReceiptStore,
+    BannerSettings, CentreSettings, Colours, Contact, Durability, OnWithdrawal, PageSettings,
+    Position, ReceiptSettings, ReceiptStore, SiteOperator,
 };
 pub(in crate::config) use siblings::{Families, Family, Owner, Sites, family_of};
 pub use siblings::{SiblingNeeds, SiblingSites};

@@ -94,7 +94,8 @@ impl ConsentReader {
         self.sources.iter().any(|source| reads_own_cookie(source.name()))
     }
 
-    fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
+    /// The categories granted without a decision in a region, as sent by a trusted proxy.
+    pub fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
         match &self.region {
             None => self.default,
             Some(policy) => policy.granted(region),

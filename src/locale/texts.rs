@@ -67,14 +67,26 @@ texts! {
     preferences_title,
     /// Introduction of the preference centre.
     preferences_intro,
+    /// How to choose in the preference centre.
+    preferences_choose,
+    /// Instead of `preferences_choose` and `optout_here`: another tool of the site decides.
+    decides_elsewhere,
+    /// The preference centre's heading, and text of links to it, where categories are allowed until refused.
+    privacy_choices,
+    /// Nothing is blocked or deleted (observe mode).
+    observe,
     /// Confirmation after saving a choice.
     saved,
     /// The visitor's choice: `{date}`, `{categories}`.
     decided,
+    /// The visitor's choice in a tool that stores no date: `{categories}`.
+    decided_undated,
     /// No choice yet, with the current default: `{categories}`.
     undecided,
-    /// Categories denied by Global Privacy Control: `{categories}`.
+    /// The opt-out request is honoured, with the categories denied by Global Privacy Control: `{categories}`.
     gpc,
+    /// Categories denied by Do Not Track: `{categories}`.
+    dnt,
     /// Categories that another tool of the site refuses, so that this page cannot grant them:
     /// `{categories}`.
     elsewhere,
@@ -93,6 +105,14 @@ texts! {
     always_on,
     /// Heading of a cookie list: `{count}`.
     cookie_list,
+    /// Heading of a beacon list: `{count}`.
+    beacon_list,
+    /// Heading of a list of third-party hosts: `{count}`.
+    host_list,
+    /// Heading of a list of storage keys: `{count}`.
+    storage_list,
+    /// Heading of a list of query parameters: `{count}`.
+    parameter_list,
     /// Shown instead of an empty list.
     no_cookies,
     /// Below a truncated list: `{count}`.
@@ -115,6 +135,10 @@ texts! {
     unclassified_title,
     /// Unclassified cookies.
     unclassified_text,
+    /// When unclassified cookies are used, if they need consent.
+    unclassified_all,
+    /// Purpose of a cookie that is presumed necessary.
+    presumed,
     /// Label of the language list.
     language,
     /// Link back.
@@ -141,12 +165,22 @@ texts! {
     what_beacons,
     /// Explanation of local storage.
     what_storage,
+    /// Explanation of content from other websites.
+    what_hosts,
+    /// How identifiers in URLs are removed.
+    what_urls,
+    /// The notice's statements about cookies also hold for beacons and storage.
+    what_applies,
     /// Heading in the notice.
     categories_title,
     /// Heading in the notice.
     optout_title,
-    /// How to opt out on the site.
+    /// Where to opt out on the site.
     optout_here,
+    /// When an opt-out takes effect.
+    optout_effect,
+    /// Cookies without consent are deleted.
+    optout_deletes,
     /// How to opt out in the browser.
     optout_browser,
     /// How Global Privacy Control is honoured.
@@ -157,6 +191,14 @@ texts! {
     necessary_text,
     /// Heading in the notice.
     list_title,
+    /// Heading in the notice.
+    controller_title,
+    /// Label of the contact.
+    contact,
+    /// Text of links to the privacy policy.
+    privacy_policy,
+    /// Text of links to the imprint.
+    imprint,
 }
 
 /// Title and description of a category.

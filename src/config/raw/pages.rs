@@ -21,6 +21,16 @@ tables! {
         bridge: bool,
         /// Dates of earlier notices, listed in the notice.
         earlier_notices: Vec<Day>,
+        /// Name and address of the party responsible for the site, shown in the notice. Default: none.
+        controller: Option<Text>,
+        /// Contact for questions about privacy, shown in the notice: an e-mail address, a URL, a path of the site, or a text. Default: none.
+        contact: Option<Text>,
+        /// Privacy policy, linked from the notice, the preference centre and the banner: a URL, or a path of the site. Default: none.
+        privacy_policy: Option<Text>,
+        /// Imprint (legal notice), linked like `privacy_policy`: a URL, or a path of the site. Default: none.
+        imprint: Option<Text>,
+        /// Page where visitors change their choice in the site's own consent tool: a URL, or a path of the site. Used if no source reads consentry's cookie. Default: none.
+        consent_tool: Option<Text>,
     }
 
     /// Consent banner, inserted into pages for visitors who have not decided.

@@ -25,8 +25,34 @@ pub struct CentreSettings {
     pub locales: Arc<Locales>,
     /// The dates of earlier notices, newest first.
     pub earlier_notices: Vec<Date>,
+    /// The party responsible for the site, and its own pages.
+    pub operator: SiteOperator,
     /// Data to clear when a visitor withdraws consent.
     pub on_withdrawal: OnWithdrawal,
+}
+
+/// The party responsible for a site, and its own pages. Each link is an `http` or `https` URL, or a path of the site.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SiteOperator {
+    /// The name and address of the controller.
+    pub controller: Option<String>,
+    /// The contact.
+    pub contact: Option<Contact>,
+    /// The link to the privacy policy.
+    pub privacy_policy: Option<String>,
+    /// The link to the imprint.
+    pub imprint: Option<String>,
+    /// The link to the page where visitors change their choice in another consent tool.
+    pub consent_tool: Option<String>,
+}
+
+/// A contact, as text and as a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contact {
+    /// The text.
+    pub text: String,
+    /// The link: `mailto:` for an e-mail address. `None` for any other text.
+    pub link: Option<String>,
 }
 
 /// Data to clear when a visitor withdraws consent, in the response to the withdrawal.
