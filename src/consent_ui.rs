@@ -21,13 +21,14 @@ mod api;
 mod banner;
 mod blocked_report;
 mod bridge;
+mod claims;
 mod context;
-mod cookie_list;
 mod csrf;
 mod error;
 mod error_page;
 mod form_token;
 mod guard;
+mod item_list;
 mod layout;
 mod notice;
 mod posted_body;
@@ -150,7 +151,14 @@ impl ConsentUi {
             Some(_) => TextVersions::new(name, &settings, reader),
             None => TextVersions::default(),
         };
-        let site = SiteContext { name: name.to_owned(), settings, filter, receipts, texts };
+        let site = SiteContext {
+            name: name.to_owned(),
+            settings,
+            guards_pages: page.guard,
+            filter,
+            receipts,
+            texts,
+        };
         Self {
             banner: page.banner.as_ref().map(|banner| Banners::new(&site, banner)),
             guard: page.guard.then(|| guard::script(site.filter.settings())),
@@ -201,7 +209,7 @@ impl ConsentUi {
                     .and_then(|()| preferences::page(site, request.uri(), request.headers(), info))
             }
             Page::Notice => allow(request.method(), &[Method::GET, Method::HEAD])
-                .and_then(|()| notice::page(site, request.uri(), request.headers())),
+                .and_then(|()| notice::page(site, request.uri(), request.headers(), info)),
             Page::Style => fixed(request.method(), CSS, Bytes::from_static(STYLE.as_bytes()), HOUR),
             Page::BannerStyle => match &self.banner {
                 Some(banners) => {

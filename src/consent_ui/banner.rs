@@ -8,10 +8,11 @@ use askama::Template;
 use bytes::Bytes;
 use form_urlencoded::byte_serialize;
 
+use super::claims::honoured_signals;
 use super::context::SiteContext;
 use super::layout::query;
-use crate::config::settings::{BannerSettings, Colours, Position};
-use crate::consent::CategorySet;
+use crate::config::settings::{BannerSettings, Colours, Position, SiteOperator};
+use crate::consent::{CategorySet, Signals};
 use crate::locale::{Locale, Texts, fill};
 
 /// Parameters of the banner on one page.
@@ -21,6 +22,8 @@ pub struct BannerContext<'a> {
     pub locale: &'a Locale,
     /// The categories granted until the visitor decides.
     pub granted: CategorySet,
+    /// The signals of the visitor's browser.
+    pub signals: Signals,
     /// Path and query of the page, to return to. `None` for a compressed page, which must not
     /// contain them.
     pub return_to: Option<&'a str>,
@@ -46,6 +49,9 @@ struct Markup<'a> {
     locale: &'a Locale,
     texts: &'a Texts,
     text: String,
+    /// The visitor's signals that are honoured, in sentences.
+    signals: Vec<String>,
+    operator: &'a SiteOperator,
     /// Identifies the texts in the receipt.
     version: Option<String>,
     query: String,
@@ -115,18 +121,19 @@ impl Banners {
     pub(super) fn new(site: &SiteContext, settings: &BannerSettings) -> Self {
         let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
-            Some((locale.tag.clone(), fragments(site, locale, granted, true)?))
+            Some((locale.tag.clone(), fragments(site, locale, (granted, NO_SIGNALS), true)?))
         });
         Self { by_tag: all.collect(), granted, styles: styles(settings) }
     }
 
     /// The markup for a page. Rendered again if the parameters differ from the prerendered ones.
     pub(super) fn markup(&self, site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
-        let made =
-            self.by_tag.get(&of.locale.tag).filter(|_| of.form && of.granted == self.granted);
+        let shown = (of.granted, of.signals);
+        let prerendered = of.form && shown == (self.granted, NO_SIGNALS);
+        let made = self.by_tag.get(&of.locale.tag).filter(|_| prerendered);
         let fresh = match made {
             Some(_) => Vec::new(),
-            None => fragments(site, of.locale, of.granted, of.form)?,
+            None => fragments(site, of.locale, shown, of.form)?,
         };
         let fragments = made.unwrap_or(&fresh);
         let return_to = of.return_to.unwrap_or_default();
@@ -176,6 +183,9 @@ impl Banners {
     }
 }
 
+/// A browser without signals.
+const NO_SIGNALS: Signals = Signals { gpc: false, dnt: false };
+
 /// The query of the stylesheet for the page.
 const PAGE_QUERY: &str = "page";
 
@@ -183,10 +193,10 @@ const PAGE_QUERY: &str = "page";
 fn fragments(
     site: &SiteContext,
     locale: &Locale,
-    granted: CategorySet,
+    shown: (CategorySet, Signals),
     form: bool,
 ) -> Option<Vec<Fragment>> {
-    let markup = markup(site, locale, granted, form)?;
+    let markup = markup(site, locale, shown, form)?;
     let encoded: String = byte_serialize(RETURN_TO.as_bytes()).collect();
     let places = PLACEHOLDERS.into_iter().chain([(&*encoded, Then::Query)]);
     let places: Vec<_> = places.collect();
@@ -204,12 +214,23 @@ fn fragments(
 }
 
 /// Renders the markup in ASCII, which is valid in every encoding of the page.
-fn markup(site: &SiteContext, locale: &Locale, granted: CategorySet, form: bool) -> Option<String> {
+/// `None` if the visitor's signals deny every category, so that nothing is left to decide.
+fn markup(
+    site: &SiteContext,
+    locale: &Locale,
+    (granted, signals): (CategorySet, Signals),
+    form: bool,
+) -> Option<String> {
     let categories = &site.reader().categories;
+    let denied = site.reader().signals.denied_by(signals);
     let absent = categories.all().difference(granted).difference(CategorySet::NECESSARY);
+    let absent = absent.difference(denied);
     let names = |set| locale.list(categories.names_of(set));
     let texts = &locale.texts;
     let present = granted.difference(CategorySet::NECESSARY);
+    if present == CategorySet::EMPTY && absent == CategorySet::EMPTY {
+        return None;
+    }
     let text = if present == CategorySet::EMPTY {
         fill(&texts.banner_text, &[("categories", &names(absent))])
     } else if absent == CategorySet::EMPTY {
@@ -223,6 +244,8 @@ fn markup(site: &SiteContext, locale: &Locale, granted: CategorySet, form: bool)
         locale,
         texts,
         text: text.into_owned(),
+        signals: honoured_signals(site, locale, signals),
+        operator: &site.settings.operator,
         version: site.texts.field(&locale.tag),
         query: query(&locale.tag, Some(RETURN_TO)),
         return_to: RETURN_TO,

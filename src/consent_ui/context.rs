@@ -20,6 +20,8 @@ pub(super) struct SiteContext {
     /// The name in logs, metrics and receipts.
     pub(super) name: String,
     pub(super) settings: settings::CentreSettings,
+    /// Whether storage and third-party tags in pages are restricted to the granted categories.
+    pub(super) guards_pages: bool,
     pub(super) filter: Arc<Filter>,
     /// The receipt writer, if receipts are enabled.
     pub(super) receipts: Option<Receipts>,

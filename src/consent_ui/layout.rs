@@ -9,8 +9,12 @@ use http::header::{
 };
 use http::{Response, Uri};
 
+use super::claims::Claims;
+use super::context::SiteContext;
 use super::error::ConsentUiError;
+use super::request_info::RequestInfo;
 use super::return_to::{back, is_local_path};
+use crate::config::settings::{CentreSettings, SiteOperator};
 use crate::locale::{Locale, Locales, Texts};
 
 /// Content Security Policy: own stylesheet and forms to this site only. No scripts, no embedding in
@@ -30,26 +34,36 @@ pub(super) struct Layout<'a> {
     pub(super) locale: &'a Locale,
     /// The page to return to.
     pub(super) return_to: Option<String>,
+    pub(super) operator: &'a SiteOperator,
+    pub(super) claims: Claims,
 }
 
 impl<'a> Layout<'a> {
     /// The layout of a page below the prefix, for a request.
     pub(super) fn new(
-        prefix: &'a str,
+        site: &'a SiteContext,
         page: &str,
-        locales: &'a Locales,
         uri: &Uri,
         headers: &HeaderMap,
+        info: RequestInfo,
     ) -> Result<Self, ConsentUiError> {
+        let CentreSettings { prefix, locales, operator, .. } = &site.settings;
         let requested = queried(uri, "lang");
         let locale = in_language(locales, requested.as_deref(), headers)?;
         let named = queried(uri, "return_to").filter(|back| is_local_path(back).is_some());
         let return_to = back(named.as_deref(), headers, prefix).map(str::to_owned);
-        Ok(Self { prefix, path: format!("{prefix}{page}"), locales, locale, return_to })
+        let path = format!("{prefix}{page}");
+        let claims = Claims::new(site, headers, info);
+        Ok(Self { prefix, path, locales, locale, return_to, operator, claims })
     }
 
     pub(super) fn texts(&self) -> &Texts {
         &self.locale.texts
+    }
+
+    /// The text of links to the preference centre.
+    pub(super) fn centre_title(&self) -> &str {
+        self.claims.centre_title(self.texts())
     }
 
     /// The query for this page in a language, with the return path.

@@ -1,20 +1,22 @@
-//! The notice: explains cookies, lists the categories, describes opt-out, and shows the effective
-//! date.
+//! The notice: explains cookies and other technologies, lists those of the site by category, describes
+//! opt-out, and shows the effective date and the controller.
 
 use askama::Template;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Response, Uri};
 
+use super::claims::honoured_signals;
 use super::context::SiteContext;
-use super::cookie_list::List;
 use super::error::ConsentUiError;
+use super::item_list::List;
 use super::layout::Layout;
 use super::preferences::{CategoryRow, categories};
-use crate::consent::CategorySet;
+use super::request_info::RequestInfo;
+use crate::consent::{CategorySet, Signals};
 use crate::locale::fill;
 
-/// Maximum number of cookies to list per category.
+/// Maximum number of items in a list.
 const MOST_LISTED: usize = 200;
 
 #[derive(Template)]
@@ -24,9 +26,9 @@ struct Notice<'a> {
     effective: Option<String>,
     earlier: Option<String>,
     categories: Vec<CategoryRow>,
-    unclassified: List,
-    /// Global Privacy Control is honoured.
-    gpc: bool,
+    unclassified: Vec<List>,
+    /// The visitor's signals that are honoured, in sentences.
+    signals: Vec<String>,
 }
 
 /// Renders the page.
@@ -34,8 +36,9 @@ pub(super) fn page(
     site: &SiteContext,
     uri: &Uri,
     headers: &HeaderMap,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError> {
-    let frame = Layout::new(&site.settings.prefix, "notice", &site.settings.locales, uri, headers)?;
+    let frame = Layout::new(site, "notice", uri, headers, info)?;
     let (reader, locale) = (site.reader(), frame.locale);
     let dates: Vec<String> =
         site.settings.earlier_notices.iter().map(|date| locale.date(*date)).collect();
@@ -50,7 +53,7 @@ pub(super) fn page(
         earlier,
         categories,
         unclassified,
-        gpc: reader.signals.gpc_denies != CategorySet::EMPTY,
+        signals: honoured_signals(site, locale, Signals::of(headers)),
         page: frame,
     };
     notice.page.respond(&notice)

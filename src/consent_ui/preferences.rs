@@ -9,18 +9,19 @@ use time::OffsetDateTime;
 use tower::BoxError;
 
 use super::activation::is_activated;
+use super::claims::{has_just_saved, honoured_signals};
 use super::context::SiteContext;
-use super::cookie_list::{List, cookies};
 use super::csrf::Sender;
 use super::error::{ConsentUiError, Rejection};
 use super::form_token::{form_token, is_form_token};
+use super::item_list::{List, Lists};
 use super::layout::{Layout, in_language, queried, query};
 use super::posted_body::{FormBody, allowed, posted_form};
 use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::empty;
 use super::return_to::{back, is_local_path};
-use crate::consent::{Category, CategorySet, Signals};
+use crate::consent::{Category, CategorySet, Reason, Signals};
 use crate::locale::{Locale, fill};
 use crate::receipts::DecisionChannel;
 
@@ -42,12 +43,12 @@ struct Preferences<'a> {
     /// Identifies the texts in the receipt.
     texts_version: Option<String>,
     state: String,
-    gpc: Option<String>,
+    /// The visitor's signals that are honoured, in sentences.
+    signals: Vec<String>,
     /// The categories that cannot be granted here, as a sentence.
     elsewhere: Option<String>,
     categories: Vec<CategoryRow>,
-    unclassified: List,
-    unclassified_title: String,
+    unclassified: Vec<List>,
     /// Choices made here are effective.
     writable: bool,
     /// A choice made here can grant something.
@@ -62,22 +63,21 @@ pub(super) struct CategoryRow {
     pub(super) granted: bool,
     /// It cannot be refused.
     pub(super) fixed: bool,
-    /// It cannot be granted here.
-    pub(super) elsewhere: bool,
-    pub(super) list_title: String,
-    pub(super) list: List,
+    /// It cannot be granted here: another tool or a signal of the browser denies it.
+    pub(super) denied: bool,
+    /// The lists of its items, the cookie list first.
+    pub(super) lists: Vec<List>,
 }
 
-/// The site's categories in a language with their cookies, and the unclassified cookies.
+/// The site's categories in a language with their items, and the list of unclassified cookies.
 pub(super) fn categories(
     site: &SiteContext,
     locale: &Locale,
     granted: CategorySet,
     most: usize,
-) -> (Vec<CategoryRow>, List) {
-    let mut lists = cookies(&site.filter, locale, most);
+) -> (Vec<CategoryRow>, Vec<List>) {
+    let mut lists = Lists::new(&site.filter, &site.reader().categories, locale, most);
     let shown = site.reader().categories.iter().map(|(category, name)| {
-        let list = lists.remove(&Some(category)).unwrap_or_default();
         let texts = locale.category(name);
         CategoryRow {
             name: name.to_owned(),
@@ -85,13 +85,12 @@ pub(super) fn categories(
             description: texts.description.clone(),
             granted: granted.contains(category),
             fixed: category == Category::NECESSARY,
-            elsewhere: false,
-            list_title: list.title(&locale.texts),
-            list,
+            denied: false,
+            lists: lists.of_category(Some(category)),
         }
     });
     let shown = shown.collect();
-    (shown, lists.remove(&None).unwrap_or_default())
+    (shown, lists.of_category(None))
 }
 
 /// Renders the page.
@@ -101,50 +100,52 @@ pub(super) fn page(
     headers: &HeaderMap,
     info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError> {
-    let frame = Layout::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
+    let frame = Layout::new(site, "", uri, headers, info)?;
     let (reader, locale) = (site.reader(), frame.locale);
     let signals = Signals::of(headers);
     let consent = site.consent(headers, info.trusted, info.now);
     let granted = locale.list(reader.categories.names_of(consent.granted));
-    let date = consent.decided_at.filter(|_| consent.is_decided());
-    let date = date.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    // A decision that ended is still the visitor's decision.
+    let has_decided = matches!(
+        consent.reason,
+        Reason::Decided | Reason::AskAgain | Reason::Expired | Reason::OldNotice
+    );
+    let date = consent.decided_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let state = match date {
-        Some(at) => {
+        Some(at) if has_decided => {
             let date = locale.date(at.date());
             fill(&locale.texts.decided, &[("date", &date), ("categories", &granted)])
         }
-        None => fill(&locale.texts.undecided, &[("categories", &granted)]),
+        _ if has_decided => fill(&locale.texts.decided_undated, &[("categories", &granted)]),
+        _ => fill(&locale.texts.undecided, &[("categories", &granted)]),
     };
     let denied = reader.signals.denied_by(signals);
-    let gpc = (signals.gpc && denied != CategorySet::EMPTY).then(|| {
-        let names = locale.list(reader.categories.names_of(denied));
-        fill(&locale.texts.gpc, &[("categories", &names)]).into_owned()
-    });
     let writable = reader.reads_own_cookie();
     let all = reader.categories.all();
     let grantable = if writable { site.grantable(headers, info) } else { all };
-    let elsewhere = reader.categories.names_of(all.difference(grantable));
+    let refused = all.difference(grantable);
+    let not_grantable = reader.categories.names_of(refused.union(denied));
     let (mut categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
     for category in &mut categories {
-        category.elsewhere = elsewhere.contains(&category.name.as_str());
+        category.denied = not_grantable.contains(&category.name.as_str());
     }
+    let elsewhere = reader.categories.names_of(refused);
     let elsewhere = (!elsewhere.is_empty() && !locale.texts.elsewhere.is_empty()).then(|| {
         let names = locale.list(elsewhere);
         fill(&locale.texts.elsewhere, &[("categories", &names)]).into_owned()
     });
     let preferences = Preferences {
-        saved: queried(uri, "saved").is_some(),
+        saved: queried(uri, "saved").is_some() && has_just_saved(reader, headers, info.now),
         repeat: queried(uri, REPEAT).is_some() && !locale.texts.repeat.is_empty(),
         token: form_token(site, headers, info),
         texts_version: site.texts.field(&locale.tag),
         state: state.into_owned(),
-        gpc,
+        signals: honoured_signals(site, locale, signals),
         elsewhere,
         categories,
-        unclassified_title: unclassified.title(&locale.texts),
         unclassified,
         writable,
-        grants: grantable != CategorySet::NECESSARY,
+        grants: writable && grantable.difference(denied) != CategorySet::NECESSARY,
         page: frame,
     };
     preferences.page.respond(&preferences)

@@ -21,6 +21,7 @@ struct AllTexts<'a> {
     language: &'a str,
     notice_date: Option<String>,
     earlier_notices: Vec<String>,
+    operator: &'a settings::SiteOperator,
     purposes: Vec<ShownPurpose<'a>>,
     texts: &'a Texts,
 }
@@ -49,6 +50,7 @@ pub(crate) fn shown_texts(
         language: &locale.tag,
         notice_date: reader.notice_date.map(|date| date.to_string()),
         earlier_notices: settings.earlier_notices.iter().map(ToString::to_string).collect(),
+        operator: &settings.operator,
         purposes: purposes.collect(),
         texts: &locale.texts,
     };

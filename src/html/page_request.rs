@@ -14,7 +14,7 @@ use super::document::Banner;
 use super::response_headers;
 use super::transcoder::{PageCoding, Permit, RewriteLimit};
 use super::url_policy::UrlPolicy;
-use crate::consent::{CategorySet, Consent};
+use crate::consent::{CategorySet, Consent, Signals};
 use crate::consent_ui::{BannerContext, BannerStyle, ConsentUi};
 use crate::http::{
     Destination, FieldSection, Fields, Request, has_directive, is_swapped_in, members_of,
@@ -40,6 +40,7 @@ pub(crate) struct PageRequest {
     /// Whether the request revalidates a copy of an unchanged page.
     pub(super) had_mark: bool,
     accept_language: Option<Box<str>>,
+    signals: Signals,
     path: Option<PathAndQuery>,
     host: Option<Box<str>>,
     /// The visitor uses HTTPS.
@@ -78,6 +79,7 @@ impl PageRequest {
             guards,
             had_mark: false,
             accept_language: text(fields, &ACCEPT_LANGUAGE),
+            signals: Signals::of(&*fields),
             path: uri.path_and_query().cloned(),
             host: text(fields, &HOST),
             secure,
@@ -142,7 +144,8 @@ impl PageRequest {
         let return_to = path.map(PathAndQuery::as_str);
         let granted = consent.granted;
         let (form, style) = (policies.form(), policies.banner_style());
-        let of = BannerContext { locale, granted, return_to, form, style };
+        let signals = self.signals;
+        let of = BannerContext { locale, granted, signals, return_to, form, style };
         let linked = BannerContext { style: BannerStyle::Linked, ..of };
         Some(Banner {
             markup: centre.banner(of)?.into(),

@@ -120,6 +120,7 @@ function show() {
   const { cookies, beacons, held_back, url_parameters } = figures.inventory;
   byId("version").textContent = figures.version;
   byId("mode").textContent = now.mode;
+  byId("observing").hidden = now.mode !== "observe";
   const points = rates(history);
   const newest = points.at(-1);
   const tiles = [
