@@ -144,7 +144,7 @@ impl ConsentUi {
         let honours_gpc = filter.settings().mode == settings::Mode::Enforce
             && reader.signals.gpc_denies != CategorySet::EMPTY;
         let gpc = (honours_gpc && settings.gpc_json).then(|| {
-            let since = reader.notice_date.map(|date| date.to_string());
+            let since = settings.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
         let texts = match receipts {

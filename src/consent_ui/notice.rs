@@ -39,11 +39,10 @@ pub(super) fn page(
     info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError> {
     let frame = Layout::new(site, "notice", uri, headers, info)?;
-    let (reader, locale) = (site.reader(), frame.locale);
+    let locale = frame.locale;
     let dates: Vec<String> =
         site.settings.earlier_notices.iter().map(|date| locale.date(*date)).collect();
-    let effective = reader
-        .notice_date
+    let effective = (site.settings.notice_date)
         .map(|date| fill(&locale.texts.effective, &[("date", &locale.date(date))]).into_owned());
     let earlier = (!dates.is_empty())
         .then(|| fill(&locale.texts.earlier, &[("dates", &dates.join("; "))]).into_owned());

@@ -48,7 +48,7 @@ pub(crate) fn shown_texts(
         version: VERSION,
         site,
         language: &locale.tag,
-        notice_date: reader.notice_date.map(|date| date.to_string()),
+        notice_date: settings.notice_date.map(|date| date.to_string()),
         earlier_notices: settings.earlier_notices.iter().map(ToString::to_string).collect(),
         operator: &settings.operator,
         purposes: purposes.collect(),

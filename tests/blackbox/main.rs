@@ -39,6 +39,7 @@ mod load;
 mod loops;
 mod memory;
 mod names;
+mod notice;
 mod observability;
 mod operations;
 mod page_kinds;

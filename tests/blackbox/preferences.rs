@@ -145,11 +145,28 @@ fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
         );
         assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
     }
-    let saved = proxy.get("/.consentry/?saved=1&lang=de", &[]).text();
-    assert!(
-        saved.contains("<p class=\"saved\" role=\"status\">Ihre Auswahl wurde gespeichert.</p>")
-    );
     assert!(origin.received_nothing());
+}
+
+#[test]
+fn a_choice_is_confirmed_only_if_the_browser_has_just_stored_it() {
+    let origin = Origin::responding(OK);
+    let proxy = Proxy::start(&origin, "");
+    let line = &post(&proxy, "choice=reject", &[]).set_cookies()[0];
+    let stored = line.split(';').next().unwrap();
+    let an_hour_ago = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() - 3600;
+    let old = format!("consentry=1~{an_hour_ago}~2018-05-25~analytics~");
+    for (path, cookie, is_confirmed) in [
+        ("?saved=1&lang=de", stored, true),
+        ("?saved=1&lang=de", "", false),
+        ("?saved=1&lang=de", &old, false),
+        ("?saved=1&lang=de", "consentry=1~4000000000~2018-05-25~analytics~", false),
+        ("?lang=de", stored, false),
+    ] {
+        let text = proxy.get(&format!("{CENTRE}{path}"), &[("Cookie", cookie)]).text();
+        let saved = "<p class=\"saved\" role=\"status\">Ihre Auswahl wurde gespeichert.</p>";
+        assert_eq!(text.contains(saved), is_confirmed, "{path} {cookie}");
+    }
 }
 
 #[test]

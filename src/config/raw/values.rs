@@ -80,10 +80,11 @@ pub(in crate::config) struct Day(pub(in crate::config) Date);
 
 impl Day {
     /// The date of the notice that defines consentry's categories.
-    pub(super) const FIRST_NOTICE: Self = match Date::from_calendar_date(2018, Month::May, 25) {
-        Ok(date) => Self(date),
-        Err(_) => Self(Date::MIN),
-    };
+    pub(in crate::config) const FIRST_NOTICE: Self =
+        match Date::from_calendar_date(2018, Month::May, 25) {
+            Ok(date) => Self(date),
+            Err(_) => Self(Date::MIN),
+        };
 }
 
 impl TryFrom<toml::value::Datetime> for Day {

@@ -12,7 +12,7 @@ use crate::config::catalogue_file::{RawRules, Rules, named_category};
 use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
-    ASK_AGAIN_DAYS, RawConsent, RawDefault, RawDefaults, RawRegion, RawSignal, RawSite, Time,
+    ASK_AGAIN_DAYS, Day, RawConsent, RawDefault, RawDefaults, RawRegion, RawSignal, RawSite, Time,
 };
 use crate::config::settings::{FilterSettings, LifetimeCaps};
 use crate::config::spanned::{Spanned, Text};
@@ -107,7 +107,7 @@ fn reader(
         max_age_days,
         tool_lifetimes: raw.max_age_days.is_none(),
         ask_again_days: ask_again_days.unwrap_or_else(|| max_age_days.max(ASK_AGAIN_DAYS)),
-        notice_date: Some(raw.notice_date.0),
+        notice_date: Some(raw.notice_date.unwrap_or(Day::FIRST_NOTICE).0),
         signals: SignalPolicy {
             gpc_denies: denied(document, raw.gpc, &raw.gpc_categories, categories),
             dnt_denies: denied(document, raw.dnt, &raw.dnt_categories, categories),

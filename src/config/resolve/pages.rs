@@ -36,6 +36,7 @@ pub(super) fn pages(
         api: centre.api,
         bridge: centre.bridge,
         locales,
+        notice_date: consent.notice_date.map(|day| day.0),
         earlier_notices,
         operator: operator(document, centre),
         on_withdrawal: common.on_withdrawal,

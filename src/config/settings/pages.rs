@@ -23,6 +23,8 @@ pub struct CentreSettings {
     pub bridge: bool,
     /// The languages.
     pub locales: Arc<Locales>,
+    /// The date of the notice, if the config has one.
+    pub notice_date: Option<Date>,
     /// The dates of earlier notices, newest first.
     pub earlier_notices: Vec<Date>,
     /// The party responsible for the site, and its own pages.
