@@ -412,6 +412,30 @@ fn is_message(text: &str) -> bool {
     (!capital || proper) && (!text.ends_with('.') || text.ends_with("..."))
 }
 
+/// The test names in backticks in a document.
+fn named_tests(text: &str) -> Vec<&str> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_name = |word: &&str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        word.bytes().all(plain) && word.matches('_').count() >= 3
+    };
+    quoted.filter(is_name).collect()
+}
+
+#[test]
+fn the_tests_named_in_the_proofs_of_the_notice_exist() {
+    let tests: Vec<String> =
+        sources().iter().flat_map(|file| test_names(&fs::read_to_string(file).unwrap())).collect();
+    let document = fs::read_to_string(root().join("docs/notice.md")).unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+    let named = named_tests(&document);
+    let missing: Vec<_> =
+        named.iter().filter(|name| !tests.iter().any(|test| test == *name)).collect();
+    assert!(missing.is_empty(), "docs/notice.md names unknown tests: {missing:?}");
+    assert!(named.len() >= rows && rows >= 25, "{rows} rows, {} tests", named.len());
+    assert_eq!(named_tests("| `a_b` | `that_one_is_known`, `[x] y` |"), ["that_one_is_known"]);
+}
+
 #[test]
 fn messages_are_in_lower_case_without_full_stop() {
     let mut found = Vec::new();

@@ -1,5 +1,6 @@
-//! Facts that the sentences of the notice, the preference centre and the banner depend on: settings
-//! of the site, and the signals and region of the visitor. docs/notice.md lists the sentences.
+//! Facts that the sentences of the notice, the preference centre and the banner depend on. The facts
+//! come from the site's settings, and from the signals and region of the visitor. docs/notice.md
+//! lists the sentences.
 
 use http::header::HeaderMap;
 

@@ -360,7 +360,9 @@ mod tests {
             untranslated: false,
             lifetime: None,
         };
-        let config = config::parse("", None, &Overrides::default()).expect("a valid config");
+        let config =
+            config::parse("[[site]]\nupstream = 'http://127.0.0.1:1'", None, &Overrides::default())
+                .expect("a valid config");
         let texts = &config.locales.choose(Some("en"), None).expect("English").texts;
         let found = [(1, "a"), (9, "z"), (5, "m"), (5, "b")];
         let found = found.iter().map(|(count, name)| (*count, row(name))).collect();

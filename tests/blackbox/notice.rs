@@ -108,7 +108,7 @@ fn the_state_of_a_choice_is_shown_as_it_is() {
 }
 
 #[test]
-fn where_another_tool_decides_the_pages_link_to_it() {
+fn pages_link_to_another_tool_that_decides() {
     let origin = Origin::responding(OK);
     let toml = "[consent]\nsources = ['onetrust']\n[centre]\nconsent_tool = '/cookies?open=1&a'\n";
     let proxy = Proxy::start(&origin, toml);
@@ -210,7 +210,7 @@ fn an_honoured_signal_is_shown_and_its_categories_are_not_offered() {
 }
 
 #[test]
-fn where_categories_are_allowed_until_refused_the_centre_is_called_your_privacy_choices() {
+fn the_centre_is_called_your_privacy_choices_if_categories_are_allowed_until_refused() {
     let origin = Origin::responding(OK);
     let region = "[listen]\ntrusted_proxies = ['127.0.0.1']\n[consent.region]\nheader = 'X-Region'\nregions = { US-CA = 'allow' }\n";
     for (toml, region, is_opt_out) in [

@@ -54,11 +54,17 @@ fn exported(folder: &std::path::Path, toml: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The notice has items of every technology, and a controller.
+const NOTICE: &str = "[centre]\ncontroller = 'Alder Books Ltd'\ncontact = 'privacy@shop.example'\n
+    [[beacon]]\npath = '/track'\ncategory = 'analytics'\nvendor = 'Alder Books'\n
+    [[host]]\nname = 'maps.example'\ncategory = 'functional'\n
+    [[parameter]]\nname = 'visitor_id'\ncategory = 'analytics'\n";
+
 /// Visitors decide in a browser, with and without scripts. Checks the remaining cookies and receipts.
 fn check_decisions_in_browser(url: &str, folder: &std::path::Path) {
     let origin = shop();
     let toml = format!(
-        "[banner]\nenabled = true\n[expire]\non_withdrawal = ['cookies', 'storage']\n[receipts]\nurl = '{url}'\nspool = '{}/spool'\n",
+        "{NOTICE}[banner]\nenabled = true\n[expire]\non_withdrawal = ['cookies', 'storage']\n[receipts]\nurl = '{url}'\nspool = '{}/spool'\n",
         folder.display()
     );
     let proxy = Proxy::start(&origin, &toml);

@@ -94,8 +94,7 @@ macro_rules! consent {
                 /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Without this key, a larger `max_age_days` applies.
                 #[schemars(extend("default" = ASK_AGAIN_DAYS))]
                 ask_again_days: Option<Number<1, 36_500>>,
-                /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force. The notice shows the date only if it is set.
-                #[schemars(extend("default" = Day::FIRST_NOTICE))]
+                /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force. Default: `2018-05-25`, which the notice does not show.
                 notice_date: Option<Day>,
                 /// `Domain` of consentry's own cookie: one decision then covers all hosts below this domain. Default: none, the cookie covers the requested host only.
                 cookie_domain: Option<Text>,
