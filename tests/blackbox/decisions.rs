@@ -127,10 +127,11 @@ fn the_preference_centre_offers_no_category_that_another_tool_refuses() {
     let page = proxy.get("/.consentry/", &[("Cookie", &everything)]).text();
     assert!(page.contains("value=\"reject\""), "{page}");
     assert!(!page.contains("value=\"accept\"") && !page.contains("value=\"save\""), "{page}");
-    // A browser signal does not disable the form: the decision counts when the signal is off.
+    // A browser signal disables only the switches of the categories that it denies.
     let proxy = Proxy::start(&origin, "");
     let page = proxy.get("/.consentry/", &[("Sec-GPC", "1")]).text();
-    assert_eq!(page.matches("disabled").count(), 1, "{page}");
+    assert_eq!(page.matches("disabled").count(), 3, "necessary, targeting and social: {page}");
+    assert!(page.contains("value=\"accept\"") && page.contains("value=\"save\""), "{page}");
 }
 
 #[test]
