@@ -5,6 +5,7 @@
 
 mod beacon;
 mod beacon_path;
+mod body_pattern;
 pub mod builtin;
 mod consent_records;
 mod generalize;
@@ -33,6 +34,7 @@ mod url_parameters;
 pub use beacon::{BeaconProbe, BeaconRule, FieldLookup};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
+pub use body_pattern::{BODY_START, BodyPattern, BodyStart};
 pub use consent_records::is_consent_record;
 pub use generalize::{generalize_counters, generalize_name};
 pub use hosts::HostRule;

@@ -70,6 +70,7 @@ pub(crate) use edits::{Carrier, RequestCarrier};
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
 pub(crate) use explain::{ExplainedItem, Explanation};
 pub(crate) use filtered_head::FilteredHead;
+pub(crate) use request::Unforwarded;
 
 #[cfg(test)]
 mod bound_tests;

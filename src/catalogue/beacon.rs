@@ -7,7 +7,7 @@ use http::header::{ACCEPT, HeaderName};
 
 use super::beacon_path::PathInterpretation;
 use super::query_parameter::QueryParameter;
-use super::{Entry, Pattern, RulePriority, glob};
+use super::{BodyPattern, BodyStart, Entry, Pattern, RulePriority, glob};
 use crate::http::{Destination, SEC_FETCH_MODE, without_parameters};
 
 /// A beacon rule. All of its conditions must match.
@@ -29,6 +29,8 @@ pub struct BeaconRule {
     pub header: Option<HeaderName>,
     /// Required media type in `Content-Type`, without parameters.
     pub content_type: Option<String>,
+    /// Required start of the body.
+    pub body: Option<BodyPattern>,
     /// An image in an e-mail that reports that the e-mail was opened. Mail clients send no consent
     /// cookie, so the site has a separate setting for these beacons.
     pub email_open: bool,
@@ -74,6 +76,8 @@ pub struct BeaconProbe<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The other fields.
     pub fields: FieldLookup<'a>,
+    /// The start of the body.
+    pub body: BodyStart<'a>,
     /// The request is a navigation: the spelling of its path must match exactly.
     pub navigation: bool,
 }
@@ -158,15 +162,19 @@ impl BeaconRule {
             && field(&SEC_FETCH_MODE, self.fetch_mode.as_deref())
             && field(&ACCEPT, self.accept.as_deref())
             && self.header.as_ref().is_none_or(|name| (probe.fields.0)(name).is_some())
+            && self.body.as_ref().is_none_or(|pattern| probe.body.may_match(pattern))
     }
 
     /// Number of conditions other than the path. More conditions are more specific.
     pub(super) fn conditions(&self) -> usize {
-        let Self { method, query, fetch_dest, content_type, fetch_mode, accept, header, .. } = self;
+        let Self {
+            method, query, fetch_dest, content_type, fetch_mode, accept, header, body, ..
+        } = self;
         let others = [fetch_dest, content_type, fetch_mode, accept];
         query.len()
             + usize::from(method.is_some())
             + usize::from(header.is_some())
+            + usize::from(body.is_some())
             + others.iter().filter(|condition| condition.is_some()).count()
     }
 }
@@ -187,6 +195,7 @@ mod tests {
             accept: None,
             header: None,
             content_type: None,
+            body: None,
             email_open: false,
             navigation: false,
             tier: RulePriority::Catalogue(0),
@@ -205,6 +214,7 @@ mod tests {
             fetch_dest: None,
             content_type: None,
             fields: FieldLookup::NONE,
+            body: BodyStart::Unavailable,
             navigation: false,
         }
     }

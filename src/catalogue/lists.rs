@@ -72,6 +72,7 @@ impl FilterLists {
             accept: None,
             header: None,
             content_type: None,
+            body: None,
             email_open: false,
             navigation: false,
             tier: RulePriority::Config,
@@ -254,6 +255,7 @@ mod tests {
                 fetch_dest: dest.map(str::as_bytes),
                 content_type: None,
                 fields: crate::catalogue::FieldLookup::NONE,
+                body: crate::catalogue::BodyStart::Unavailable,
                 navigation: dest == Some("document"),
             };
             lists.find(&probe).is_some()

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::args::{load_offline, site_of_host, time};
 use super::error::CliError;
 use super::input_request::InputRequest;
+use crate::catalogue::BodyStart;
 use crate::clock::unix_now;
 use crate::config::line_of;
 use crate::config::settings::Mode;
@@ -103,6 +104,7 @@ impl ExplainArgs {
             uri: &request.uri,
             host: Some(&host),
             fields: &request.headers,
+            body: request.body.as_deref().map_or(BodyStart::Unavailable, BodyStart::Read),
         };
         let lines: Vec<&[u8]> =
             self.set_cookies.iter().map(|line| set_cookie_value(line)).collect();

@@ -1,4 +1,4 @@
-//! A request as text: the head of an HTTP/1.1 request, or a curl command.
+//! A request as text: an HTTP/1.1 request, or a curl command.
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, Uri};
@@ -6,24 +6,27 @@ use http::{Method, Uri};
 /// Maximum number of header fields.
 const MAX_FIELDS: usize = 256;
 
-/// The head of a request.
+/// A request.
 #[derive(Debug)]
 pub(super) struct InputRequest {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
+    /// The body, or as much of it as the text has.
+    pub(super) body: Option<Vec<u8>>,
 }
 
 impl Default for InputRequest {
     fn default() -> Self {
-        Self { method: Method::GET, uri: Uri::from_static("/"), headers: HeaderMap::new() }
+        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        Self { method: Method::GET, uri, headers, body: None }
     }
 }
 
 impl InputRequest {
     /// Parses a request. Errors name the cause.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = bytes.trim_ascii();
+        let text = bytes.trim_ascii_start();
         match text.strip_prefix(b"curl") {
             Some([byte, ..]) if byte.is_ascii_whitespace() => {
                 let text = str::from_utf8(text).map_err(|_| "the curl command is not UTF-8")?;
@@ -50,16 +53,19 @@ impl InputRequest {
 
     fn from_head(text: &[u8]) -> Result<Self, String> {
         // The empty line after the head may be missing in a copied text.
-        let head = [text, b"\r\n\r\n"].concat();
+        let head = [text.trim_ascii_end(), b"\r\n\r\n"].concat();
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut fields);
         let done = parsed.parse(&head).map_err(|error| format!("invalid request head: {error}"))?;
-        let (Some(method), Some(path), true) = (parsed.method, parsed.path, done.is_complete())
+        let (Some(method), Some(path), httparse::Status::Complete(end)) =
+            (parsed.method, parsed.path, done)
         else {
             return Err("invalid request head: it is incomplete".to_owned());
         };
+        let body = text.get(end..).filter(|body| !body.is_empty());
         let mut request = Self {
             method: method.parse().map_err(|_| format!("invalid method `{method}`"))?,
+            body: body.map(<[u8]>::to_vec),
             ..Self::default()
         };
         for field in parsed.headers {
@@ -90,7 +96,7 @@ impl InputRequest {
                 "-e" | "--referer" => request.append(REFERER, value()?)?,
                 "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-urlencode"
                 | "--json" | "-F" | "--form" => {
-                    value()?;
+                    request.body = Some(value()?.into_bytes());
                     method.get_or_insert_with(|| "POST".to_owned());
                 }
                 "--url" => url = Some(value()?),
@@ -127,7 +133,7 @@ mod tests {
 
     fn parsed(text: &str) -> String {
         match InputRequest::parse(text.as_bytes()) {
-            Ok(InputRequest { method, uri, headers }) => {
+            Ok(InputRequest { method, uri, headers, body: _ }) => {
                 let fields = headers.iter().map(|(name, value)| {
                     format!(" {name}={}", String::from_utf8_lossy(value.as_bytes()))
                 });

@@ -12,8 +12,9 @@ use super::raw::{
     OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawParameter, RawPurpose, RawRequires,
 };
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, ParameterRule, Pattern, QueryParameter,
-    Requires, RulePosition, RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
+    BeaconRule, BodyPattern, Companion, CookieRule, Entry, HostRule, ParameterRule, Pattern,
+    QueryParameter, Requires, RulePosition, RulePriority, RuleScope, RuleSet, builtin,
+    form_decoded, rule_path,
 };
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
@@ -163,6 +164,9 @@ impl Rules {
                 HeaderName::from_bytes(text.as_bytes()).map_err(|_| "the name of a header field")
             });
             let content_type = condition(document, &raw.content_type, media_type);
+            let body = condition(document, &raw.body, |text| {
+                BodyPattern::new(text).ok_or("a text besides `*`")
+            });
             if let (Some(path), Some(category)) = (path, category) {
                 self.beacons.push(BeaconRule {
                     path,
@@ -173,6 +177,7 @@ impl Rules {
                     accept,
                     header,
                     content_type,
+                    body,
                     email_open: raw.email_open,
                     navigation: raw.navigation,
                     tier,

@@ -392,6 +392,7 @@ fn site_rules_win_over_top_level_rules_for_every_pattern() {
             fetch_dest: None,
             content_type: None,
             fields: crate::catalogue::FieldLookup::NONE,
+            body: crate::catalogue::BodyStart::Unavailable,
             navigation: false,
         };
         let social = Some(crate::consent::Category::SOCIAL);

@@ -24,6 +24,7 @@ use super::context::{EnvoyConnection, StreamRecord};
 use super::convert::{self, ConvertError, EnvoyHead};
 use super::error::StreamError;
 use super::mode;
+use crate::catalogue::BodyStart;
 use crate::config::settings::Mode;
 use crate::filter::{
     ClientInfo as Client, FilterBody, FilteredHead, HeadDecision, PendingExchange,
@@ -223,10 +224,11 @@ impl<S> RequestStream<S> {
             uri: &target.uri,
             host: Some(host),
             fields: &fields,
+            body: BodyStart::Unavailable,
         };
         match PendingExchange::of(&site.filter, request, Client { secure, trusted }, None) {
-            Err(reply) => {
-                let reply = into_response(&site.filter, *reply);
+            Err(stop) => {
+                let reply = into_response(&site.filter, *stop.reply(&site.filter));
                 Ok((self.immediate(reply, &target), Phase::Ended))
             }
             Ok((pending, edits)) => {

@@ -105,13 +105,13 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         let inner = self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        hint_with(self.prefix.as_ref(), &inner)
+        hint_with(self.prefix.as_ref().map_or(0, Bytes::len), &inner)
     }
 }
 
 /// The size hint of a body after prepending these bytes.
-pub(crate) fn hint_with(prefix: Option<&Bytes>, rest: &SizeHint) -> SizeHint {
-    let prefix = prefix.map_or(0, |prefix| prefix.len() as u64);
+pub(crate) fn hint_with(prefix: usize, rest: &SizeHint) -> SizeHint {
+    let prefix = prefix as u64;
     let mut hint = SizeHint::new();
     hint.set_lower(rest.lower().saturating_add(prefix));
     if let Some(upper) = rest.upper() {

@@ -39,7 +39,8 @@ fn page_load(filter: &Arc<Filter>, fields: &[String]) -> RequestContext {
     let fields = FieldSection::from_lines(&lines);
     let (method, uri) = (Method::GET, Uri::from_static("/"));
     let host = Some("shop.example");
-    let request = FilteredHead { method: &method, uri: &uri, host, fields: &fields };
+    let body = crate::catalogue::BodyStart::Unavailable;
+    let request = FilteredHead { method: &method, uri: &uri, host, fields: &fields, body };
     filter_request(filter, request, ClientInfo::default(), None, NOW).expect("it is no beacon").0
 }
 

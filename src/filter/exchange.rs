@@ -21,7 +21,7 @@ use super::edits::{Edits, RequestEdits};
 use super::filtered_head::FilteredHead;
 use super::observation::ItemDecision;
 use super::report::Report;
-use super::request::{self, LocalReply, RequestContext};
+use super::request::{self, RequestContext, Unforwarded};
 use super::site_filter::Filter;
 use super::{beacon_reply, response, tracking_headers};
 use crate::clock::unix_now;
@@ -83,15 +83,15 @@ impl PendingExchange {
     /// Filters a request.
     ///
     /// # Errors
-    /// The local reply, if the request must not be forwarded.
+    /// The local reply, if the request must not be forwarded; or that its body must be read first.
     pub(crate) fn of<F: Fields>(
         filter: &Arc<Filter>,
         request: FilteredHead<'_, F>,
         client_info: ClientInfo,
         cache: Option<&DecisionCache>,
-    ) -> Result<(Self, RequestEdits), LocalReply> {
+    ) -> Result<(Self, RequestEdits), Unforwarded> {
         if filter.has_too_many_cookies(request.fields) {
-            return Err(request::too_many_cookies(filter));
+            return Err(request::too_many_cookies(filter).into());
         }
         let fields = request.fields;
         let (context, edits) = request::filter(filter, request, client_info, cache, unix_now())?;

@@ -4,6 +4,8 @@
 
 use http::{Method, Uri};
 
+use crate::catalogue::BodyStart;
+
 /// The head of a request as sent by its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FilteredHead<'a, F> {
@@ -13,4 +15,6 @@ pub(crate) struct FilteredHead<'a, F> {
     /// The requested host, without port. `None` if it is invalid.
     pub(crate) host: Option<&'a str>,
     pub(crate) fields: &'a F,
+    /// The start of the body.
+    pub(crate) body: BodyStart<'a>,
 }

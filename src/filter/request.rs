@@ -26,7 +26,7 @@ use super::report::Report;
 use super::site_filter::Filter;
 use super::tracking_headers;
 use super::url_identifiers::{self, TargetDecision};
-use crate::catalogue::{BeaconProbe, BeaconRule, FieldLookup};
+use crate::catalogue::{BeaconProbe, BeaconRule, BodyStart, FieldLookup};
 use crate::config::settings::FilterSettings;
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
@@ -93,17 +93,43 @@ impl RequestContext {
 /// A local reply to a request that is not forwarded.
 pub(crate) type LocalReply = Box<(Response<Bytes>, Box<Report>)>;
 
-/// Filters a request. Joins its `Cookie` field lines into one. `Err` is the reply to a request that
-/// must not reach the origin: to a beacon, or to a page load that is redirected.
+/// Why a request is not forwarded.
+#[derive(Debug)]
+pub(crate) enum Unforwarded {
+    /// It gets a local reply.
+    Reply(LocalReply),
+    /// The decision depends on the start of its body. Filter the request again with it.
+    NeedsBody,
+}
+
+impl From<LocalReply> for Unforwarded {
+    fn from(reply: LocalReply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+impl Unforwarded {
+    /// The reply to a request whose body cannot be read. Its decision never depends on the body, so
+    /// such a dependency is a fault and gets a 502.
+    pub(crate) fn reply(self, filter: &Filter) -> LocalReply {
+        match self {
+            Self::Reply(reply) => reply,
+            Self::NeedsBody => refusal(filter, StatusCode::BAD_GATEWAY, Bytes::new()),
+        }
+    }
+}
+
+/// Filters a request. Joins its `Cookie` field lines into one. `Err` contains the reply to a request
+/// that must not reach the origin: to a beacon, or to a page load that is redirected.
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
     request: FilteredHead<'_, F>,
     client_info: ClientInfo,
     cache: Option<&DecisionCache>,
     now: i64,
-) -> Result<(RequestContext, RequestEdits), LocalReply> {
+) -> Result<(RequestContext, RequestEdits), Unforwarded> {
     let settings = &filter.settings;
-    let FilteredHead { method, uri, host, fields } = request;
+    let FilteredHead { method, uri, host, fields, body } = request;
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
     let cookie = joined_cookies(fields);
     let cookies = cookie.as_deref().unwrap_or_default();
@@ -115,6 +141,9 @@ pub(super) fn filter<F: Fields>(
     let media_type = fields.value(&CONTENT_TYPE).map(without_parameters);
     let expected = ExpectedType::by(fields, uri.path());
     let beacon = matching_beacon(settings, &request, &consent, (navigation, expected));
+    if beacon.is_some_and(|(rule, _)| rule.body.is_some()) && body == BodyStart::Unread {
+        return Err(Unforwarded::NeedsBody);
+    }
     let rule_with = |outcome| beacon.filter(|found| found.1 == outcome).map(|(rule, _)| rule);
     let wide_rule = rule_with(BeaconOutcome::ByResponse);
     let denied = rule_with(BeaconOutcome::Denied);
@@ -125,14 +154,14 @@ pub(super) fn filter<F: Fields>(
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let reply = beacon_reply::to_beacon(method, fields, expected);
-            return Err(Box::new((reply, report)));
+            return Err(Box::new((reply, report)).into());
         }
     }
     let mut edits = Edits::default();
     let query =
         match url_identifiers::filter(filter, &request, navigation, &mut report, &mut edits, now) {
             TargetDecision::Forward(query) => query,
-            TargetDecision::Redirect(reply) => return Err(Box::new((reply, report))),
+            TargetDecision::Redirect(reply) => return Err(Box::new((reply, report)).into()),
         };
     let mut context = RequestContext {
         report,
@@ -210,7 +239,7 @@ pub(super) fn matching_beacon<'f, F: Fields>(
     consent: &Consent,
     (navigation, expected): (bool, ExpectedType),
 ) -> Option<(&'f BeaconRule, BeaconOutcome)> {
-    let FilteredHead { method, uri, host, fields } = *request;
+    let FilteredHead { method, uri, host, fields, body } = *request;
     let rule = settings.policy.catalogue.beacon(&BeaconProbe {
         method,
         host,
@@ -219,6 +248,7 @@ pub(super) fn matching_beacon<'f, F: Fields>(
         fetch_dest: fields.value(&SEC_FETCH_DEST),
         content_type: fields.value(&CONTENT_TYPE),
         fields: FieldLookup(&|name| fields.value(name)),
+        body,
         navigation,
     })?;
     // A page load is the visitor's own request, whatever its path looks like.
@@ -241,8 +271,13 @@ pub(super) fn matching_beacon<'f, F: Fields>(
 
 /// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).
 pub(super) fn too_many_cookies(filter: &Filter) -> LocalReply {
-    let mut reply = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
-    *reply.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let text = Bytes::from_static(b"The request has too many cookies.\n");
+    refusal(filter, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+}
+
+fn refusal(filter: &Filter, status: StatusCode, text: Bytes) -> LocalReply {
+    let mut reply = Response::new(text);
+    *reply.status_mut() = status;
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let default = filter.settings.reader.default;
     Box::new((reply, Box::new(Report::new(Consent::undecided(default)))))

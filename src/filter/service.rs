@@ -19,6 +19,7 @@ use super::reload::{FilterSource, ReloadHandle};
 use super::request;
 use super::site_filter::Filter;
 use super::visitor_consent::VisitorConsent;
+use crate::catalogue::BodyStart;
 use crate::config::settings::FilterSettings;
 
 /// A tower layer that applies a [`Filter`] to a service.
@@ -81,11 +82,17 @@ impl ConsentLayer {
         let (uri, client_info) = self.client(request);
         let authority = uri.authority().or(request.uri().authority());
         let host = request::host(authority, request.headers());
-        let head =
-            FilteredHead { method: request.method(), uri: &uri, host, fields: request.headers() };
+        let head = FilteredHead {
+            method: request.method(),
+            uri: &uri,
+            host,
+            fields: request.headers(),
+            // The body of a service's request may have any type.
+            body: BodyStart::Unavailable,
+        };
         let (pending, edits) =
             match PendingExchange::of(&filter, head, client_info, self.cache.as_deref()) {
-                Err(reply) => return Err(Box::new(into_response(&filter, *reply))),
+                Err(stop) => return Err(Box::new(into_response(&filter, *stop.reply(&filter)))),
                 Ok(pending) => pending,
             };
         edits.apply(request);

@@ -202,7 +202,13 @@ mod tests {
         let mut report = Report::new(Consent::undecided(granted));
         let mut edits = Edits::default();
         let uri: Uri = target.parse().expect("a URI");
-        let head = FilteredHead { method, uri: &uri, host: Some("shop.example"), fields: &section };
+        let head = FilteredHead {
+            method,
+            uri: &uri,
+            host: Some("shop.example"),
+            fields: &section,
+            body: crate::catalogue::BodyStart::Unavailable,
+        };
         let navigation = crate::http::is_navigation(&section);
         let decision = filter(site, &head, navigation, &mut report, &mut edits, 0);
         let (edit, location) = match decision {

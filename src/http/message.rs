@@ -38,6 +38,12 @@ impl<B> Request<B> {
         Request { method, uri, raw_target, fields, body: map(body) }
     }
 
+    /// Splits the request into head and body.
+    pub(crate) fn into_parts(self) -> (Request<()>, B) {
+        let Self { method, uri, raw_target, fields, body } = self;
+        (Request { method, uri, raw_target, fields, body: () }, body)
+    }
+
     /// The origin-form target. This is the target as received, unless the URI has changed since.
     pub(crate) fn target(&self) -> &[u8] {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());

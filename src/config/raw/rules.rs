@@ -147,6 +147,8 @@ tables! {
         header: Option<Text>,
         /// Media type in `Content-Type`; parameters are ignored. Default: any.
         content_type: Option<Text>,
+        /// Start of the request body, as sent. `*` matches any bytes. The proxy reads the first 512 bytes before it forwards a request that may match. Requests without `Content-Length` do not match, and no request does with `consentry ext-proc` and in the tower layer. Default: any.
+        body: Option<Text>,
         /// Pixel in an e-mail: `beacons.email_opens` decides.
         email_open: bool,
         /// Apply the rule to page loads too. Other rules forward a page load and strip only its cookies without consent. `fetch_dest = "document"`, or the value of a frame, has the same effect.

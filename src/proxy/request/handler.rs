@@ -5,6 +5,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -12,11 +13,12 @@ use http::header::{ALLOW, HOST};
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::catalogue::{BODY_START, BodyStart};
 use crate::clock::unix_now;
 use crate::consent_ui;
 use crate::filter::{
     ClientInfo, FilterBody, FilteredHead, HeadDecision, PendingExchange, ResponseDecision,
-    into_response as filter_reply,
+    Unforwarded, into_response as filter_reply,
 };
 use crate::html::PageBody;
 use crate::http::named_host;
@@ -179,27 +181,35 @@ async fn serve(
             page_request =
                 pages.page_request(&mut request, client_info, unix_now(), own).map(Box::new);
         }
-        let head = FilteredHead {
-            method: &request.method,
-            uri: &request.uri,
-            host: named_host(&request.fields),
-            fields: &request.fields,
+        let filter = |request: &Request<ClientBody>, body| {
+            let head = FilteredHead {
+                method: &request.method,
+                uri: &request.uri,
+                host: named_host(&request.fields),
+                fields: &request.fields,
+                body,
+            };
+            let cache = Some(&*connection_state.decision_cache);
+            PendingExchange::of(&site.filter, head, client_info, cache)
         };
-        let pending = match PendingExchange::of(
-            &site.filter,
-            head,
-            client_info,
-            Some(&connection_state.decision_cache),
-        ) {
+        // A client that streams a body without a length may wait for the response before it goes on.
+        let is_sized = request.body.size_hint().exact().is_some_and(|length| length > 0);
+        let body = if is_sized { BodyStart::Unread } else { BodyStart::Unavailable };
+        let mut filtered = filter(&request, body);
+        if let Err(Unforwarded::NeedsBody) = filtered {
+            let idle = snapshot.timeouts.idle;
+            let (start, whole) = Box::pin(read_start(request, idle)).await?;
+            request = whole;
+            filtered = filter(&request, BodyStart::Read(&start));
+        }
+        let pending = match filtered {
             Ok((pending, edits)) => {
                 edits.apply(&mut request);
                 pending
             }
-            Err(reply) => {
-                return Ok(Reply::Filtered(Response::from_http(filter_reply(
-                    &site.filter,
-                    *reply,
-                ))));
+            Err(stop) => {
+                let reply = filter_reply(&site.filter, *stop.reply(&site.filter));
+                return Ok(Reply::Filtered(Response::from_http(reply)));
             }
         };
         let request =
@@ -252,6 +262,18 @@ async fn serve(
             Reply::Page(pages.rewrite(*page_request, &consent, response, &site.centre))
         }
     })
+}
+
+/// Reads the part of the body that beacon rules match. A slow client gets a timeout.
+async fn read_start(
+    request: Request<ClientBody>,
+    idle: Duration,
+) -> Result<(Vec<u8>, Request<ClientBody>), ProxyError> {
+    let (head, body) = request.into_parts();
+    let read = tokio::time::timeout(idle, body.read_start(BODY_START)).await;
+    let (start, body) =
+        read.map_err(|_| ProxyError::RequestTimeout)?.map_err(|_| ProxyError::BrokenBody)?;
+    Ok((start, head.map(|()| body)))
 }
 
 /// Wraps one of consentry's own pages.

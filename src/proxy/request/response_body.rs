@@ -135,7 +135,7 @@ impl Body for UpstreamBody {
                         .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
                 };
                 match first {
-                    Some(FirstFrame::Data(bytes)) => hint_with(Some(bytes), &rest),
+                    Some(FirstFrame::Data(bytes)) => hint_with(bytes.len(), &rest),
                     _ => rest,
                 }
             }
