@@ -15,9 +15,10 @@ impl BodyPattern {
     /// Parses a pattern: `*` matches any bytes, and the end of the body is free. `None` if the
     /// pattern matches every body.
     pub fn new(text: &str) -> Option<Self> {
-        let mut pieces = text.split('*').map(|piece| Box::from(piece.as_bytes()));
-        let start: Box<[u8]> = pieces.next()?;
-        let later: Vec<Box<[u8]>> = pieces.filter(|piece: &Box<[u8]>| !piece.is_empty()).collect();
+        let mut pieces = text.split('*').map(str::as_bytes);
+        let start: Box<[u8]> = pieces.next()?.into();
+        let later: Vec<Box<[u8]>> =
+            pieces.filter(|piece| !piece.is_empty()).map(Box::from).collect();
         (!start.is_empty() || !later.is_empty()).then_some(Self { start, later })
     }
 
