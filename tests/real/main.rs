@@ -37,7 +37,6 @@ mod odd_cookies;
 mod postgres;
 mod readme;
 mod receipts;
-mod script_loads;
 mod site;
 #[path = "../blackbox/support/mod.rs"]
 #[allow(dead_code)]

@@ -197,13 +197,13 @@ fn corpus() -> Corpus {
 }
 
 /// A server for all hosts: records the contacted ones, with or without TLS, and responds to all requests.
-pub(crate) struct CatchAllServer {
-    pub(crate) address: SocketAddr,
-    pub(crate) contacted: Arc<Mutex<BTreeSet<String>>>,
+struct CatchAllServer {
+    address: SocketAddr,
+    contacted: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl CatchAllServer {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let key = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
         let secret = PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
