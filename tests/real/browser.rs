@@ -15,6 +15,12 @@ pub fn open(url: &str) -> String {
 
 /// Like `open`, with additional arguments for Chromium.
 pub fn open_with(url: &str, arguments: &[&str]) -> String {
+    // On a busy machine, Chromium sometimes exits without printing the page. A page can be empty too.
+    let mut pages = std::iter::repeat_with(|| dump(url, arguments)).take(3);
+    pages.find(|page| !page.trim().is_empty()).unwrap_or_default()
+}
+
+fn dump(url: &str, arguments: &[&str]) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(program("chromium"))
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
