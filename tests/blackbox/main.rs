@@ -11,6 +11,7 @@
 )]
 
 mod balancing;
+mod beacon_bodies;
 mod beacons;
 mod bounds;
 mod catalogue;
