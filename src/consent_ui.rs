@@ -141,9 +141,7 @@ impl ConsentUi {
         receipts: Option<Receipts>,
     ) -> Self {
         let reader = &filter.settings().reader;
-        let honours_gpc = filter.settings().mode == settings::Mode::Enforce
-            && reader.signals.gpc_denies != CategorySet::EMPTY;
-        let gpc = (honours_gpc && settings.gpc_json).then(|| {
+        let gpc = (claims::honours_gpc(filter.settings()) && settings.gpc_json).then(|| {
             let since = settings.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });

@@ -6,7 +6,7 @@ use http::header::HeaderMap;
 
 use super::context::SiteContext;
 use super::request_info::RequestInfo;
-use crate::config::settings::{Mode, UrlIdentifiers};
+use crate::config::settings::{FilterSettings, Mode, UrlIdentifiers};
 use crate::consent::sources::{Native, NativeCookie};
 use crate::consent::{CategorySet, ConsentReader, Signals};
 use crate::cookie::Cookies;
@@ -32,8 +32,6 @@ pub(super) struct Claims {
     pub(super) restricts_unclassified: bool,
     /// Choices made on consentry's pages are effective.
     pub(super) decides_here: bool,
-    /// A choice made on consentry's pages takes effect immediately.
-    pub(super) takes_effect: bool,
     /// The visitor's region allows categories until refused.
     pub(super) is_opt_out: bool,
 }
@@ -43,19 +41,22 @@ impl Claims {
         let (settings, reader) = (site.filter.settings(), site.reader());
         let enforces = settings.mode == Mode::Enforce;
         let region = reader.region_of(headers, info.trusted);
-        let decides_here = reader.reads_own_cookie();
         Self {
             observes: !enforces,
             guards_pages: enforces && site.guards_pages,
             removes_identifiers: enforces && settings.url_identifiers != UrlIdentifiers::Off,
             deletes_cookies: enforces && settings.expire.enabled,
-            honours_gpc: enforces && reader.signals.gpc_denies != CategorySet::EMPTY,
+            honours_gpc: honours_gpc(settings),
             restricts_unclassified: enforces
                 && !settings.policy.permits_unclassified(CategorySet::NECESSARY),
-            decides_here,
-            takes_effect: enforces && decides_here,
+            decides_here: reader.reads_own_cookie(),
             is_opt_out: reader.default_in(region) != CategorySet::NECESSARY,
         }
+    }
+
+    /// Whether a choice made on consentry's pages takes effect immediately.
+    pub(super) fn takes_effect(self) -> bool {
+        self.decides_here && !self.observes
     }
 
     /// The preference centre's heading, and the text of links to it. California requires "Your
@@ -63,6 +64,11 @@ impl Claims {
     pub(super) fn centre_title(self, texts: &Texts) -> &str {
         if self.is_opt_out { &texts.privacy_choices } else { &texts.preferences_title }
     }
+}
+
+/// Whether Global Privacy Control denies categories.
+pub(super) fn honours_gpc(settings: &FilterSettings) -> bool {
+    settings.mode == Mode::Enforce && settings.reader.signals.gpc_denies != CategorySet::EMPTY
 }
 
 /// The signals of the visitor that deny categories, in sentences. Empty in observe mode.

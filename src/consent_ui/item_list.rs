@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalogue::{Catalogue, CookieLifetime, CookieRule, Entry, RulePriority};
+use crate::catalogue::{CookieLifetime, CookieRule, Entry, RulePriority};
 use crate::consent::sources::Native;
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
@@ -102,12 +102,11 @@ impl Lists {
         locale: &Locale,
         most: usize,
     ) -> Self {
-        let catalogue = &filter.settings().policy.catalogue;
         let mut found = Found { locale, categories, rows: BTreeMap::new() };
         found.cookies(filter);
         found.storage(filter);
         found.beacons(filter);
-        found.hosts(filter, catalogue);
+        found.hosts(filter);
         found.parameters(filter);
         // Every category shows its cookies, even if there are none.
         for (category, _) in categories.iter() {
@@ -166,7 +165,6 @@ impl Found<'_> {
                 _ => {}
             }
         }
-        // Cookies in the config are listed even if they were not seen; so is consentry's own cookie.
         // Cookies that the guard blocked are never sent.
         for seen in inventory.blocked(BlockedKind::Cookie) {
             let Some(rule) = catalogue.cookie(seen.name.as_bytes()) else { continue };
@@ -175,6 +173,7 @@ impl Found<'_> {
                 self.add(Some(rule.entry.category), Technology::Cookie, times(&seen), row);
             }
         }
+        // Cookies in the config are listed even if they were not seen; so is consentry's own cookie.
         let rules =
             (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
         for rule in rules.filter(|rule| !listed.contains(&rule.number)) {
@@ -222,7 +221,8 @@ impl Found<'_> {
 
     /// Hosts that the guard blocked in pages, under the name of their rule. A host that only filter
     /// lists name is listed by its registrable domain.
-    fn hosts(&mut self, filter: &Filter, catalogue: &Catalogue) {
+    fn hosts(&mut self, filter: &Filter) {
+        let catalogue = &filter.settings().policy.catalogue;
         let mut listed = BTreeSet::new();
         for seen in filter.inventory().blocked(BlockedKind::Host) {
             let host = seen.name.as_str();
@@ -266,11 +266,8 @@ impl Found<'_> {
     /// description is the purpose.
     fn add_entry(&mut self, technology: Technology, name: &str, entry: &Entry, times: u64) {
         let own = purpose(entry, self.locale);
-        let name_of =
-            |(category, name): (Category, _)| (category == entry.category).then_some(name);
-        let category = self.categories.iter().find_map(name_of);
         let described = || {
-            let texts = self.locale.category(category?);
+            let texts = self.locale.category(self.categories.name(entry.category));
             Some(texts.description.clone()).filter(|text| !text.is_empty())
         };
         let row = Row {

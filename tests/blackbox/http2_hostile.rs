@@ -293,6 +293,15 @@ fn frame_floods_do_not_exhaust_memory_or_starve_other_connections() {
         0 => frame(HEADERS, END_HEADERS, 1, &request),
         _ => frame(DATA, 0, 1, &[]),
     });
+    let mut post = get("/save");
+    post[0].1 = "POST".to_owned();
+    post.extend([("content-length", "6".to_owned()), ("content-type", "text/plain".to_owned())]);
+    let post = block(&post);
+    // The proxy waits for the start of this body, because beacon rules match bodies.
+    assert_survives_flood(&proxy, "empty DATA of an awaited body", |number| match number {
+        0 => frame(HEADERS, END_HEADERS, 1, &post),
+        _ => frame(DATA, 0, 1, &[]).repeat(100),
+    });
     let long = block(&[("x-long", "y".repeat(8000))]);
     assert_survives_flood(&proxy, "CONTINUATION", |number| match number {
         0 => frame(HEADERS, END_STREAM, 1, &request),

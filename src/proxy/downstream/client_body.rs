@@ -1,11 +1,11 @@
 //! Request body as received from the client.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -18,14 +18,16 @@ use crate::proxy::upstream::failure::BodyError;
 pub(crate) enum ClientBody {
     Http1(Http1RequestBody),
     Http2(Incoming),
-    /// A body whose first frames have been read.
+    /// A body whose start has been read.
     Started(Box<StartedBody>),
 }
 
-/// The frames that have been read, and the rest of the body.
+/// The start of a body, and the rest.
 #[derive(Debug)]
 pub(crate) struct StartedBody {
-    read: VecDeque<Frame<Bytes>>,
+    start: Bytes,
+    /// Trailers that have been read. The rest is then empty.
+    trailers: Option<HeaderMap>,
     rest: ClientBody,
 }
 
@@ -34,7 +36,9 @@ impl ClientBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
-            Self::Started(body) => body.read.is_empty() && body.rest.is_end_stream(),
+            Self::Started(body) => {
+                body.start.is_empty() && body.trailers.is_none() && body.rest.is_end_stream()
+            }
         }
     }
 
@@ -42,7 +46,7 @@ impl ClientBody {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
-            Self::Started(body) => hint_with(body.read_bytes(), &body.rest.size_hint()),
+            Self::Started(body) => hint_with(body.start.len(), &body.rest.size_hint()),
         }
     }
 
@@ -53,33 +57,36 @@ impl ClientBody {
         match self {
             Self::Http1(body) => body.poll_frame(context),
             Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
-            Self::Started(body) => match body.read.pop_front() {
-                Some(frame) => Poll::Ready(Some(Ok(frame))),
-                None => body.rest.poll_frame(context),
-            },
+            Self::Started(body) => {
+                let read = std::mem::take(&mut body.start);
+                if !read.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(read))));
+                }
+                match body.trailers.take() {
+                    Some(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                    None => body.rest.poll_frame(context),
+                }
+            }
         }
     }
 
-    /// Reads frames until the body has ended or `most` bytes have been read. Returns the bytes, and
-    /// the whole body.
+    /// Reads until the body has ended or `least` bytes have been read. Returns the bytes, and the
+    /// whole body. Keeps no empty frames, because a client can send any number of them.
     ///
     /// # Errors
     /// If the body is malformed or truncated.
-    pub(crate) async fn read_start(self, most: usize) -> Result<(Vec<u8>, Self), BodyError> {
-        let mut body = Box::new(StartedBody { read: VecDeque::new(), rest: self });
-        while body.read_bytes() < most
-            && let Some(frame) = poll_fn(|context| body.rest.poll_frame(context)).await
+    pub(crate) async fn read_start(mut self, least: usize) -> Result<(Bytes, Self), BodyError> {
+        let (mut start, mut trailers) = (BytesMut::new(), None);
+        while start.len() < least
+            && let Some(frame) = poll_fn(|context| self.poll_frame(context)).await
         {
-            body.read.push_back(frame?);
+            match frame?.into_data() {
+                Ok(data) => start.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
         }
-        let data = body.read.iter().filter_map(Frame::data_ref);
-        let start = data.flatten().copied().take(most).collect();
-        Ok((start, Self::Started(body)))
-    }
-}
-
-impl StartedBody {
-    fn read_bytes(&self) -> usize {
-        self.read.iter().filter_map(Frame::data_ref).map(Bytes::len).sum()
+        let start = start.freeze();
+        let body = StartedBody { start: start.clone(), trailers, rest: self };
+        Ok((start, Self::Started(Box::new(body))))
     }
 }

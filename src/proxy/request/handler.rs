@@ -268,7 +268,7 @@ async fn serve(
 async fn read_start(
     request: Request<ClientBody>,
     idle: Duration,
-) -> Result<(Vec<u8>, Request<ClientBody>), ProxyError> {
+) -> Result<(Bytes, Request<ClientBody>), ProxyError> {
     let (head, body) = request.into_parts();
     let read = tokio::time::timeout(idle, body.read_start(BODY_START)).await;
     let (start, body) =

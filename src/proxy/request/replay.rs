@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use crate::filter::hint_with;
 use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::upstream::failure::BodyError;
 
@@ -125,13 +126,7 @@ impl AttemptBody {
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        let replayed: u64 = self.replayed.iter().map(|data| data.len() as u64).sum();
-        let left = locked(&self.shared).body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(left.lower() + replayed);
-        if let Some(upper) = left.upper() {
-            hint.set_upper(upper + replayed);
-        }
-        hint
+        let replayed = self.replayed.iter().map(Bytes::len).sum();
+        hint_with(replayed, &locked(&self.shared).body.size_hint())
     }
 }
