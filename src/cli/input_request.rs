@@ -96,7 +96,9 @@ impl InputRequest {
                 "-e" | "--referer" => request.append(REFERER, value()?)?,
                 "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-urlencode"
                 | "--json" | "-F" | "--form" => {
-                    request.body = Some(value()?.into_bytes());
+                    // curl joins several values; rules match the start of the body.
+                    let data = value()?.into_bytes();
+                    request.body.get_or_insert(data);
                     method.get_or_insert_with(|| "POST".to_owned());
                 }
                 "--url" => url = Some(value()?),
@@ -169,6 +171,20 @@ mod tests {
             ("", "invalid request head: it is incomplete"),
         ] {
             assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_request_starts_after_its_head_or_with_the_first_data_of_curl() {
+        for (text, expected) in [
+            ("POST /a HTTP/1.1\r\nHost: x\r\n\r\n{\"a\":1}\n", Some("{\"a\":1}\n")),
+            ("POST /a HTTP/1.1\r\nHost: x\r\n\r\n", None),
+            ("POST /a HTTP/1.1\nHost: x", None),
+            ("curl https://shop.example/x -d a=1 -d b=2", Some("a=1")),
+            ("curl https://shop.example/x", None),
+        ] {
+            let request = InputRequest::parse(text.as_bytes()).expect("a request");
+            assert_eq!(request.body.as_deref(), expected.map(str::as_bytes), "{text}");
         }
     }
 }
