@@ -23,6 +23,8 @@ const clickUntil = (button, selector, state) => async (page) => {
   }, () => done);
 };
 const mirrored = (choose) => async (page) => {
+  // The page posts a stored choice when it loads. The answer could arrive after that of the new choice.
+  await page.waitForLoadState("networkidle");
   await page.evaluate(() => delete document.body.dataset.mirrored);
   await choose(page);
   await page.waitForSelector("body[data-mirrored]", { state: "attached" });
